@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon as a whole: owns one of each module. Passed to methods and
+ * callbacks; there is no other state.
+ */
+#ifndef NSX_DAEMON_DAEMON_H
+#define NSX_DAEMON_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+struct server;
+struct spawner_client;
+struct container_table;
+struct event_log;
+struct record_store;
+struct config;
+
+struct daemon {
+	const struct config *config;
+	struct loop *loop;
+	struct server *server;
+	struct spawner_client *spawner;
+	struct container_table *containers;
+	struct event_log *events;
+	struct record_store *records;
+	uint8_t epoch[16];
+	bool draining;
+};
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon's error record: what a caller is told. One function turns it into
+ * nsexec.v1.ErrorDetail and the ttrpc status (error_pack()).
+ */
+#ifndef NSX_DAEMON_ERROR_H
+#define NSX_DAEMON_ERROR_H
+
+#include <stdbool.h>
+
+#include "lib/err.h"
+#include "proto/errcode.h"
+
+struct error {
+	enum errcode code;
+	struct failure failure;	/* stage, step, syscall, errno, object */
+	char rule[192];		/* the rule that was broken */
+	char hint[256];		/* what to change */
+	bool retryable;
+};
+
+/*
+ * Fill *error with stage "daemon" and return -EINVAL (a refusal in the daemon
+ * is no errno of a system call), so that a check ends in "return
+ * error_set(...)". object names the field, rule and hint are whole phrases.
+ */
+int error_set(struct error *error, enum errcode code, const char *step,
+	      const char *object, const char *rule, const char *hint);
+/* The same, and then printf-style text into rule or hint. */
+void error_rule(struct error *error, const char *fmt, ...) printf_like(2, 3);
+void error_hint(struct error *error, const char *fmt, ...) printf_like(2, 3);
+
+/*
+ * From a stage's or the spawner's failure: chooses the code by step and errno
+ * (exec -> EXEC_FAILED, join EPERM/EACCES -> NS_DENIED, ENOSPC of unshare or
+ * clone -> NS_LIMIT, ...), the rule and the hint from one table.
+ */
+void error_from_failure(struct error *error, const struct failure *failure);
+
+/* One line: "container web1: cannot join-net: setns /proc/7/ns/net: ..." */
+const char *error_message(const struct error *error, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+# Knows nothing of the domain. Links libc alone.
+noinst_LTLIBRARIES += libnsx-lib.la
+libnsx_lib_la_CFLAGS = $(STRICT_CFLAGS)
+libnsx_lib_la_SOURCES = \
+	lib/clock.h \
+	lib/err.c lib/err.h \
+	lib/fd.c lib/fd.h \
+	lib/sys.h \
+	lib/text.c lib/text.h \
+	lib/util.h

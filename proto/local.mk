@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+# libnsx-proto: the format inside; links libc alone (the root side uses it).
+# libnsx-rpc: the wire to callers; protobuf-c.
+noinst_LTLIBRARIES += libnsx-proto.la libnsx-rpc.la
+libnsx_proto_la_CFLAGS = $(STRICT_CFLAGS)
+libnsx_proto_la_SOURCES = \
+	proto/bootstrap.h \
+	proto/errcode.c proto/errcode.h \
+	proto/idmap.h \
+	proto/nlmsg.h \
+	proto/nsplan.h \
+	proto/ops.h
+libnsx_proto_la_LIBADD = libnsx-lib.la
+
+nodist_libnsx_rpc_la_SOURCES = \
+	proto/nsexec.pb-c.c proto/nsexec.pb-c.h \
+	proto/ttrpc.pb-c.c proto/ttrpc.pb-c.h
+libnsx_rpc_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/proto
+libnsx_rpc_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS)
+libnsx_rpc_la_SOURCES =
+libnsx_rpc_la_LIBADD = libnsx-lib.la $(PROTOBUF_C_LIBS)
+
+proto/%.pb-c.c proto/%.pb-c.h: $(top_srcdir)/proto/%.proto
+	@$(MKDIR_P) proto
+	$(AM_V_GEN)$(PROTOC_C) --proto_path=$(top_srcdir)/proto --c_out=proto $<
+
+BUILT_SOURCES += \
+	proto/nsexec.pb-c.c proto/nsexec.pb-c.h \
+	proto/ttrpc.pb-c.c proto/ttrpc.pb-c.h
+CLEANFILES += $(BUILT_SOURCES)
+EXTRA_DIST += proto/nsexec.proto proto/ttrpc.proto

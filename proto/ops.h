@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What nsexecd and nsexec-spawner say to each other: one nlmsg per datagram on
+ * a seqpacket socket, nlmsg_seq = request. Every answer repeats the seq of its
+ * request. Numbers of nsexecd's requests (type):
+ *
+ *   START 62000  bootstrap message NX; fds by FD_ROLES: INIT_CHANNEL, CALLER,
+ *                FD_CHANNEL (if N_CHANNEL_FDS or SEND_PIDFD), EXEC_BLOCK (if so)
+ *                -> exactly one of CHILD (init exists; the relay may still
+ *                be at work) and ERROR, when it is known
+ *   EXEC  62001  the same, CONTAINER + PID of its init; joins by the spawner
+ *                -> as START
+ *   OPEN  62002  CONTAINER; fd: the caller's connection -> DONE | ERROR
+ *   SIGNAL 62003 CONTAINER, PID, SIGNAL; fd: caller (absent: nsexecd's own
+ *                deadline, SIGKILL only) -> DONE | ERROR
+ *   KILL_ALL 62004 CONTAINER, SIGNAL; fd as SIGNAL: every process of the cgroup
+ *   STATUS 62005 PID -> STATUS answer | ERROR ECHILD
+ *   REAP  62006  PID -> DONE | ERROR ECHILD, EBUSY (still runs)
+ *   LIST  62007  -> ENTRY ... then DONE
+ *   PIDFD 62008  PID -> DONE with one fd | ERROR ECHILD
+ *   CGROUP_REMOVE 62009 CONTAINER, UID = owner -> DONE | ERROR EBUSY ENOENT
+ *   PING  62010  -> DONE
+ *   KEEP  62011  (uid 0 only; a private instance's launcher) start nsexecd if
+ *                it is not running and keep it running; fd: memfd of nsexecd
+ *                -> DONE when nsexecd said it is ready | ERROR
+ *   STOP  62012  (uid 0 only) end nsexecd cleanly, do not start it again
+ *                -> DONE when it is gone
+ *   PROCESSES 62013 CONTAINER, UID = owner -> DONE with PIDS
+ *
+ * Answers: DONE 62100, ERROR 62101, CHILD 62102, STATUS 62103, ENTRY 62104.
+ * On the init channel, from a stage to nsexecd: READY 62110, FAILED 62111.
+ * CHILD carries one fd: the pidfd of init.
+ */
+#ifndef NSX_PROTO_OPS_H
+#define NSX_PROTO_OPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/err.h"
+#include "proto/nlmsg.h"
+
+enum op {
+	OP_START = 62000,
+	OP_EXEC,
+	OP_OPEN,
+	OP_SIGNAL,
+	OP_KILL_ALL,
+	OP_STATUS,
+	OP_REAP,
+	OP_LIST,
+	OP_PIDFD,
+	OP_CGROUP_REMOVE,
+	OP_PING,
+	OP_KEEP,
+	OP_STOP,
+	OP_PROCESSES,
+	OP_END, /* one past the last */
+
+	ANSWER_DONE = 62100,
+	ANSWER_ERROR,
+	ANSWER_CHILD,
+	ANSWER_STATUS,
+	ANSWER_ENTRY,
+
+	REPORT_READY = 62110,
+	REPORT_FAILED,
+};
+
+/* Attributes of requests other than START/EXEC, answers and reports. */
+enum op_attr {
+	OP_ATTR_CONTAINER = 28201, /* text */
+	OP_ATTR_PID,		   /* u32 */
+	OP_ATTR_SIGNAL,		   /* u32 */
+	OP_ATTR_UID,		   /* u32: owner */
+	OP_ATTR_START_TIME,	   /* u64: field 22 of /proc/PID/stat */
+	OP_ATTR_EXECED,		   /* u32 bool: PF_FORKNOEXEC is clear */
+	OP_ATTR_EXITED,		   /* u32 bool: it is a zombie */
+	OP_ATTR_WAIT_STATUS,	   /* u32: as wait(2) gives it */
+	OP_ATTR_RUSAGE,		   /* struct op_rusage */
+	OP_ATTR_NAMESPACES,	   /* u64[8]: inodes, in the order of NamespaceKind */
+	OP_ATTR_PIDS,		   /* u32[] */
+	OP_ATTR_FAILURE,	   /* struct failure as below */
+	OP_ATTR_CODE,		   /* u32: enum errcode (proto/errcode.h) */
+	OP_ATTR_RULE,		   /* text: which rule was broken */
+};
+
+struct op_rusage {
+	uint64_t user_us;
+	uint64_t system_us;
+	uint64_t max_rss_kib;
+};
+
+/*
+ * A failure on the wire: u32 stage, u32 error, then step, syscall and object as
+ * NUL-ended texts. FAILED and ERROR carry it; READY does not.
+ */
+void op_put_failure(struct nlmsg_builder *builder,
+		    const struct failure *failure);
+/* 0 or -EBADMSG; texts are cut to the struct's sizes, stage checked. */
+must_check int op_failure_decode(const struct nlmsg_attr *attr,
+				 struct failure *ret);
+
+/* Every attribute an answer, report or small request may hold. */
+struct op_message {
+	struct nlmsg_header header;
+	uint32_t present;	/* bit n = OP_ATTR_CONTAINER + n */
+	const char *container;	/* borrowed from the message */
+	uint32_t pid, signal, uid, wait_status, code;
+	uint64_t start_time;
+	bool execed, exited;
+	struct op_rusage rusage;
+	uint64_t namespaces[8];
+	const uint8_t *pids;	/* unaligned u32[n_pids], borrowed */
+	size_t n_pids;
+	struct failure failure;
+	const char *rule;	/* borrowed */
+};
+static inline bool
+op_has(const struct op_message *msg, enum op_attr attr)
+{
+	return (msg->present >> (attr - OP_ATTR_CONTAINER)) & 1;
+}
+/* Strict: unknown or repeated attributes, wrong sizes -> -EBADMSG. */
+must_check int op_decode(const void *data, size_t size, struct op_message *ret,
+			 struct nlmsg_error *ret_error);
+
+#endif
