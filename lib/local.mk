@@ -4,8 +4,10 @@ noinst_LTLIBRARIES += libnsx-lib.la
 libnsx_lib_la_CFLAGS = $(STRICT_CFLAGS)
 libnsx_lib_la_SOURCES = \
 	lib/clock.h \
+	lib/crc32c.c lib/crc32c.h \
 	lib/err.c lib/err.h \
 	lib/fd.c lib/fd.h \
 	lib/sys.h \
+	lib/table.c lib/table.h \
 	lib/text.c lib/text.h \
 	lib/util.h
