@@ -6,10 +6,10 @@ libnsx_proto_la_CFLAGS = $(STRICT_CFLAGS)
 libnsx_proto_la_SOURCES = \
 	proto/bootstrap.h \
 	proto/errcode.c proto/errcode.h \
-	proto/idmap.h \
-	proto/nlmsg.h \
-	proto/nsplan.h \
-	proto/ops.h
+	proto/idmap.c proto/idmap_preset.c proto/idmap.h \
+	proto/nlmsg.c proto/nlmsg.h \
+	proto/nsplan.c proto/nsplan.h \
+	proto/ops.c proto/ops.h
 libnsx_proto_la_LIBADD = libnsx-lib.la
 
 nodist_libnsx_rpc_la_SOURCES = \

@@ -65,7 +65,9 @@ struct nlmsg_iter {
 void nlmsg_iter_init(struct nlmsg_iter *iter, const void *data, size_t size);
 /*
  * 1 = *ret_attr is set, 0 = end, -EBADMSG = nla_len below 4, beyond the end, or
- * padding not zero. Always makes progress.
+ * padding not zero. Always makes progress. The padding of the last attribute
+ * may be missing (2016's bools): who does not speak those dialects refuses a
+ * message whose size is no multiple of 4.
  */
 must_check int nlmsg_iter_next(struct nlmsg_iter *iter,
 			       struct nlmsg_attr *ret_attr,
@@ -86,6 +88,9 @@ void nlmsg_builder_init(struct nlmsg_builder *builder, void *data, size_t size,
 			uint16_t type, uint32_t seq);
 void nlmsg_put(struct nlmsg_builder *builder, uint16_t type, const void *value,
 	       size_t size);
+/* Without padding: legal only for the last attribute of D1, D2 and M0. */
+void nlmsg_put_unpadded(struct nlmsg_builder *builder, uint16_t type,
+			const void *value, size_t size);
 void nlmsg_put_u32(struct nlmsg_builder *builder, uint16_t type,
 		   uint32_t value);
 void nlmsg_put_u64(struct nlmsg_builder *builder, uint16_t type,
