@@ -33,8 +33,7 @@ must_check int idmap_write(int pid_dir_fd, enum idmap_side side,
  * kernel without the file counts as done. 0 or -errno, step "map-setgroups".
  */
 must_check int idmap_setgroups_write(int pid_dir_fd, bool allow,
-				     enum stage stage,
-				     struct failure *failure);
+				     enum stage stage, struct failure *failure);
 
 /* The /proc/PID directory: an O_PATH descriptor (owned by the caller) or
  * -errno. proc_fd -1 = /proc. */

@@ -24,7 +24,7 @@
 #define NSJOIN_OBJECT_MAX 128
 
 struct nsjoin {
-	uint32_t flag;	/* CLONE_NEW*; 0 = whatever the descriptor is (D1) */
+	uint32_t flag; /* CLONE_NEW*; 0 = whatever the descriptor is (D1) */
 	int fd;
 	bool joined;
 	char object[NSJOIN_OBJECT_MAX]; /* for the failure: path, pid, fd */
@@ -48,7 +48,7 @@ enum nsjoin_order {
 
 /* What to become right after a user namespace was joined. */
 enum nsjoin_become {
-	NSJOIN_BECOME_ROOT,	   /* setresgid(0), setresuid(0), strictly */
+	NSJOIN_BECOME_ROOT,	      /* setresgid(0), setresuid(0), strictly */
 	NSJOIN_BECOME_ROOT_IF_MAPPED, /* an id 0 that is not mapped: stay */
 	NSJOIN_BECOME_NOTHING,
 };
@@ -79,7 +79,8 @@ must_check int nsjoin_add_texts(struct nsjoin_set *set, const char *texts,
 must_check int nsjoin_add_process(struct nsjoin_set *set, uint32_t flag,
 				  int pid_dir_fd, pid_t pid,
 				  struct failure *failure);
-/* A descriptor that was passed: duplicated (CLOEXEC), the caller keeps its own. */
+/* A descriptor that was passed: duplicated (CLOEXEC), the caller keeps its own.
+ */
 must_check int nsjoin_add_fd(struct nsjoin_set *set, uint32_t flag, int fd,
 			     struct failure *failure);
 
@@ -91,8 +92,7 @@ must_check int nsjoin_add_fd(struct nsjoin_set *set, uint32_t flag, int fd,
  * (setresgid, setresuid). Some may have been joined by then: give up.
  */
 must_check int nsjoin_enter(struct nsjoin_set *set, enum nsjoin_order order,
-			    enum nsjoin_become become,
-			    struct failure *failure);
+			    enum nsjoin_become become, struct failure *failure);
 
 /* The flags that were really switched (a skipped user namespace is not). */
 uint32_t nsjoin_flags(const struct nsjoin_set *set);
