@@ -17,7 +17,9 @@ nodist_libnsx_rpc_la_SOURCES = \
 	proto/ttrpc.pb-c.c proto/ttrpc.pb-c.h
 libnsx_rpc_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/proto
 libnsx_rpc_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS)
-libnsx_rpc_la_SOURCES =
+libnsx_rpc_la_SOURCES = \
+	proto/pbpool.c proto/pbpool.h \
+	proto/ttrpc_frame.c proto/ttrpc_frame.h
 libnsx_rpc_la_LIBADD = libnsx-lib.la $(PROTOBUF_C_LIBS)
 
 proto/%.pb-c.c proto/%.pb-c.h: $(top_srcdir)/proto/%.proto
