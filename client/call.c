@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One call: its life, its answer, the events of a stream.
+ *
+ * A call belongs to whoever made it. While in flight it stands in the list of
+ * its connection; call_finish() takes it out, so that a call that is done no
+ * longer knows its connection and either may be freed first.
+ */
+#include "config.h"
+
+#include "client/internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/clock.h"
+#include "lib/fd.h"
+#include "lib/util.h"
+
+int
+call_new(struct nsexec_call **ret)
+{
+	struct nsexec_call *call = calloc(1, sizeof(*call));
+
+	if (!call)
+		return -ENOMEM;
+	call->result = -EINPROGRESS;
+	call->fd_channel = -1;
+	call->events_end = &call->events;
+	*ret = call;
+	return 0;
+}
+
+static void
+call_unlink(struct nsexec_call *call)
+{
+	struct nsexec *nsexec = call->nsexec;
+
+	if (!nsexec)
+		return;
+	*call->link = call->next;
+	if (call->next)
+		call->next->link = call->link;
+	else
+		nsexec->calls_end = call->link;
+	call->next = NULL;
+	call->nsexec = NULL;
+}
+
+void
+call_finish(struct nsexec_call *call, int result)
+{
+	/* The connection is going: nothing may count on it later. */
+	if (result == -ECANCELED || result == -ENOTCONN)
+		call->queue_owner = NULL;
+	call_unlink(call);
+	call->done = true;
+	call->result = result;
+	if (call->fn)
+		call->fn(call, call->data);
+}
+
+static void
+call_drop_event(struct nsexec_call *call)
+{
+	struct queued_event *event = call->events;
+
+	call->events = event->next;
+	if (!call->events)
+		call->events_end = &call->events;
+	if (call->queue_owner)
+		call->queue_owner->n_queued--;
+	free(event);
+}
+
+struct nsexec_call *
+nsexec_call_free(struct nsexec_call *call)
+{
+	if (!call)
+		return NULL;
+	call_unlink(call);
+	while (call->events)
+		call_drop_event(call);
+	fd_close(&call->fd_channel);
+	free(call->error);
+	free(call->payload);
+	free(call);
+	return NULL;
+}
+
+int
+call_queue_event(struct nsexec_call *call, const uint8_t *data, size_t size)
+{
+	struct queued_event *event = malloc(sizeof(*event) + size);
+
+	if (!event)
+		return -ENOMEM;
+	event->next = NULL;
+	event->size = size;
+	if (size)
+		memcpy(event->data, data, size);
+	*call->events_end = event;
+	call->events_end = &event->next;
+	call->queue_owner->n_queued++;
+	return 0;
+}
+
+void
+nsexec_call_on_done(struct nsexec_call *call,
+		    void (*fn)(struct nsexec_call *call, void *data),
+		    void *data)
+{
+	call->fn = fn;
+	call->data = data;
+}
+
+bool
+nsexec_call_done(const struct nsexec_call *call)
+{
+	return call->done;
+}
+
+int
+nsexec_call_result(const struct nsexec_call *call)
+{
+	return call->result;
+}
+
+const struct nsexec_error *
+nsexec_call_error(const struct nsexec_call *call)
+{
+	static const struct nsexec_error none;
+
+	return call->error ? call->error : &none;
+}
+
+int
+nsexec_call_payload(const struct nsexec_call *call, const uint8_t **ret,
+		    size_t *ret_size)
+{
+	if (call->result < 0)
+		return call->result;
+	*ret = call->payload;
+	*ret_size = call->payload_size;
+	return 0;
+}
+
+int
+call_unpack(const struct nsexec_call *call,
+	    const ProtobufCMessageDescriptor *descriptor,
+	    ProtobufCMessage **ret)
+{
+	ProtobufCMessage *message;
+
+	if (call->result < 0)
+		return call->result;
+	if (call->response != descriptor)
+		return -EBADMSG;
+	message = protobuf_c_message_unpack(descriptor, NULL,
+					    call->payload_size, call->payload);
+	if (!message)
+		return -EBADMSG;
+	*ret = message;
+	return 0;
+}
+
+/* Wait until there is something to dispatch; the deadline is in ms. */
+static int
+conn_wait(struct nsexec *nsexec, int64_t deadline)
+{
+	struct pollfd poll_fd = { .fd = nsexec_fd(nsexec),
+				  .events = nsexec_poll_events(nsexec) };
+	int64_t left = deadline - clock_boottime_ms();
+	int r;
+
+	if (left < 0)
+		left = 0;
+	r = poll(&poll_fd, 1, deadline == INT64_MAX ? -1 : (int)left);
+	if (r < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (r == 0)
+		return -ETIMEDOUT;
+	return 0;
+}
+
+/* One turn of a blocking wait: 0 or -ETIMEDOUT, -ENOBUFS, a broken one's. */
+static int
+conn_turn(struct nsexec *nsexec, int64_t deadline)
+{
+	int r;
+
+	if (nsexec->n_queued >= CONN_MAX_QUEUED)
+		return -ENOBUFS;
+	/* Nothing to send and no deadline: the read itself may wait. */
+	if (deadline == INT64_MAX && nsexec->out.start == nsexec->out.end &&
+	    !nsexec->broken) {
+		r = conn_read(nsexec, true);
+		if (r < 0)
+			conn_break(nsexec, r);
+		return r;
+	}
+	r = conn_wait(nsexec, deadline);
+	if (r < 0)
+		return r;
+	return nsexec_dispatch(nsexec);
+}
+
+static int64_t
+deadline_from(int timeout_ms)
+{
+	return timeout_ms < 0 ? INT64_MAX : clock_boottime_ms() + timeout_ms;
+}
+
+int
+nsexec_call_await(struct nsexec_call *call, int timeout_ms)
+{
+	int64_t deadline = deadline_from(timeout_ms);
+	int r;
+
+	while (!call->done) {
+		r = conn_turn(call->nsexec, deadline);
+		if (!call->done && r < 0)
+			return r;
+	}
+	return call->result;
+}
+
+int
+nsexec_next_event(struct nsexec_call *stream, struct nsexec_event **ret)
+{
+	Nsexec__V1__Event *message;
+
+	if (!stream->events) {
+		if (!stream->done)
+			return -EAGAIN;
+		return stream->result < 0 ? stream->result : -ENODATA;
+	}
+	message = nsexec__v1__event__unpack(NULL, stream->events->size,
+					    stream->events->data);
+	call_drop_event(stream);
+	if (!message)
+		return -EBADMSG;
+	return event_take_message(message, ret);
+}
+
+int
+nsexec_await_event(struct nsexec_call *stream, int timeout_ms,
+		   struct nsexec_event **ret)
+{
+	int64_t deadline = deadline_from(timeout_ms);
+	int r;
+
+	for (;;) {
+		r = nsexec_next_event(stream, ret);
+		if (r != -EAGAIN)
+			return r;
+		r = conn_turn(stream->nsexec, deadline);
+		if (r == -ETIMEDOUT || r == -ENOBUFS)
+			return r;
+	}
+}
