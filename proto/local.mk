@@ -4,7 +4,10 @@
 noinst_LTLIBRARIES += libnsx-proto.la libnsx-rpc.la
 libnsx_proto_la_CFLAGS = $(STRICT_CFLAGS)
 libnsx_proto_la_SOURCES = \
-	proto/bootstrap.h \
+	proto/bootstrap.h proto/bootstrap_table.h \
+	proto/bootstrap_check.c proto/bootstrap_decode.c \
+	proto/bootstrap_decode_packed.c proto/bootstrap_decode_text.c \
+	proto/bootstrap_encode.c proto/bootstrap_table.c \
 	proto/errcode.c proto/errcode.h \
 	proto/idmap.c proto/idmap_preset.c proto/idmap.h \
 	proto/nlmsg.c proto/nlmsg.h \

@@ -119,70 +119,130 @@ nlmsg_builder_init(struct nlmsg_builder *builder, void *data, size_t size,
 	builder->used = NLMSG_HEADER_SIZE;
 }
 
-/* padded: whether zeros follow up to a multiple of 4. */
 static void
-builder_put(struct nlmsg_builder *builder, uint16_t type, const void *value,
-	    size_t size, bool padded)
+builder_fail(struct nlmsg_builder *builder, uint16_t type, bool too_long)
 {
-	size_t len, space;
-	uint16_t wire_len;
+	builder->error = -EMSGSIZE;
+	builder->error_type = type;
+	builder->attr_too_long = too_long;
+}
+
+void
+nlmsg_open(struct nlmsg_builder *builder, uint16_t type)
+{
 	uint8_t *at;
 
 	if (builder->error < 0)
 		return;
-	/* The bug of CVE-2021-43784 was a length that wrapped here. */
-	if (size > NLMSG_ATTR_LEN_MAX - NLMSG_ATTR_HEADER_SIZE) {
-		builder->error = -EMSGSIZE;
-		builder->error_type = type;
-		return;
-	}
-	len = NLMSG_ATTR_HEADER_SIZE + size;
-	space = padded ? align4(len) : len;
-	if (space > builder->size - builder->used) {
-		builder->error = -EMSGSIZE;
-		builder->error_type = type;
+	assert(builder->open == 0);
+	if (builder->size - builder->used < NLMSG_ATTR_HEADER_SIZE) {
+		builder_fail(builder, type, false);
 		return;
 	}
 	at = builder->data + builder->used;
-	wire_len = (uint16_t)len;
-	memcpy(at, &wire_len, 2);
+	memset(at, 0, NLMSG_ATTR_HEADER_SIZE);
 	memcpy(at + 2, &type, 2);
-	if (size > 0)
-		memcpy(at + NLMSG_ATTR_HEADER_SIZE, value, size);
-	memset(at + len, 0, space - len);
-	builder->used += space;
+	builder->open = builder->used;
+	builder->used += NLMSG_ATTR_HEADER_SIZE;
+}
+
+void
+nlmsg_append(struct nlmsg_builder *builder, const void *data, size_t size)
+{
+	uint16_t type;
+
+	if (builder->error < 0 || size == 0)
+		return;
+	assert(builder->open > 0);
+	memcpy(&type, builder->data + builder->open + 2, 2);
+	/* The bug of CVE-2021-43784 was a length that wrapped here. */
+	if (size > NLMSG_ATTR_LEN_MAX - (builder->used - builder->open)) {
+		builder_fail(builder, type, true);
+		return;
+	}
+	if (size > builder->size - builder->used) {
+		builder_fail(builder, type, false);
+		return;
+	}
+	memcpy(builder->data + builder->used, data, size);
+	builder->used += size;
+}
+
+void
+nlmsg_append_u32(struct nlmsg_builder *builder, uint32_t value)
+{
+	nlmsg_append(builder, &value, sizeof(value));
+}
+
+void
+nlmsg_append_u64(struct nlmsg_builder *builder, uint64_t value)
+{
+	nlmsg_append(builder, &value, sizeof(value));
+}
+
+static void
+builder_close(struct nlmsg_builder *builder, bool padded)
+{
+	size_t end, pad;
+	uint16_t len, type;
+
+	if (builder->error < 0)
+		return;
+	assert(builder->open > 0);
+	len = (uint16_t)(builder->used - builder->open);
+	memcpy(builder->data + builder->open, &len, 2);
+	end = padded ? align4(builder->used) : builder->used;
+	if (end > builder->size) {
+		memcpy(&type, builder->data + builder->open + 2, 2);
+		builder_fail(builder, type, false);
+		return;
+	}
+	pad = end - builder->used;
+	memset(builder->data + builder->used, 0, pad);
+	builder->used = end;
+	builder->open = 0;
+}
+
+void
+nlmsg_close(struct nlmsg_builder *builder)
+{
+	builder_close(builder, true);
 }
 
 void
 nlmsg_put(struct nlmsg_builder *builder, uint16_t type, const void *value,
 	  size_t size)
 {
-	builder_put(builder, type, value, size, true);
+	nlmsg_open(builder, type);
+	nlmsg_append(builder, value, size);
+	builder_close(builder, true);
 }
 
 void
 nlmsg_put_unpadded(struct nlmsg_builder *builder, uint16_t type,
 		   const void *value, size_t size)
 {
-	builder_put(builder, type, value, size, false);
+	nlmsg_open(builder, type);
+	nlmsg_append(builder, value, size);
+	builder_close(builder, false);
 }
 
 void
 nlmsg_put_u32(struct nlmsg_builder *builder, uint16_t type, uint32_t value)
 {
-	builder_put(builder, type, &value, sizeof(value), true);
+	nlmsg_put(builder, type, &value, sizeof(value));
 }
 
 void
 nlmsg_put_u64(struct nlmsg_builder *builder, uint16_t type, uint64_t value)
 {
-	builder_put(builder, type, &value, sizeof(value), true);
+	nlmsg_put(builder, type, &value, sizeof(value));
 }
 
 void
 nlmsg_put_text(struct nlmsg_builder *builder, uint16_t type, const char *text)
 {
-	builder_put(builder, type, text, strlen(text) + 1, true);
+	nlmsg_put(builder, type, text, strlen(text) + 1);
 }
 
 int
@@ -192,6 +252,7 @@ nlmsg_builder_end(struct nlmsg_builder *builder, size_t *ret_size)
 
 	if (builder->error < 0)
 		return builder->error;
+	assert(builder->open == 0);
 	assert(builder->used >= NLMSG_HEADER_SIZE &&
 	       builder->used <= NLMSG_MAX);
 	len = (uint32_t)builder->used;

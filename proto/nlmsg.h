@@ -81,8 +81,10 @@ struct nlmsg_builder {
 	uint8_t *data;
 	size_t size;	/* of the buffer */
 	size_t used;
+	size_t open;	/* offset of the attribute being built */
 	int error;
 	uint16_t error_type;	/* attribute that did not fit */
+	bool attr_too_long;	/* it was over 65,535 bytes by itself */
 };
 void nlmsg_builder_init(struct nlmsg_builder *builder, void *data, size_t size,
 			uint16_t type, uint32_t seq);
@@ -98,6 +100,12 @@ void nlmsg_put_u64(struct nlmsg_builder *builder, uint16_t type,
 /* text and its NUL, which nla_len counts. */
 void nlmsg_put_text(struct nlmsg_builder *builder, uint16_t type,
 		    const char *text);
+/* An attribute in pieces: open, append, close. */
+void nlmsg_open(struct nlmsg_builder *builder, uint16_t type);
+void nlmsg_append(struct nlmsg_builder *builder, const void *data, size_t size);
+void nlmsg_append_u32(struct nlmsg_builder *builder, uint32_t value);
+void nlmsg_append_u64(struct nlmsg_builder *builder, uint64_t value);
+void nlmsg_close(struct nlmsg_builder *builder);
 /*
  * Fill in len. 0 and the message's size, -EMSGSIZE: an attribute over 65,535
  * bytes or a message over the buffer or 128 KiB (error_type names it).
