@@ -8,3 +8,22 @@ libnsx_stage_la_SOURCES = \
 	spawn/idmapwrite.c spawn/idmapwrite.h \
 	spawn/nsjoin.c spawn/nsjoin.h \
 	spawn/stage.h
+
+# nsexec, the stand-alone drop-in for runc's bootstrap program.
+bin_PROGRAMS += nsexec
+nsexec_CFLAGS = $(STRICT_CFLAGS)
+nsexec_LDFLAGS = $(AM_LDFLAGS) $(ROOT_LDFLAGS)
+nsexec_LDADD = libnsx-stage.la libnsx-proto.la libnsx-lib.la
+nsexec_SOURCES = \
+	spawn/nsexec_env.c \
+	spawn/nsexec_init.c \
+	spawn/nsexec_input.c \
+	spawn/nsexec_inside.c \
+	spawn/nsexec_log.c \
+	spawn/nsexec_main.c \
+	spawn/nsexec_map.c \
+	spawn/nsexec_mounts.c \
+	spawn/nsexec_outside.c \
+	spawn/nsexec_process.c \
+	spawn/nsexec_program.h \
+	spawn/nsexec_sync.c
