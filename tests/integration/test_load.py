@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many starts and large ones, and callers that go away in the middle: nothing
+is lost, nothing stays behind, and the daemon answers on."""
+import os
+import socket
+import struct
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from harness import KINDS, SLOW, TestCase, main, wait_for  # noqa: E402
+from ttrpc_client import Client, RpcError  # noqa: E402
+
+REQUEST = 1
+
+
+def spec(*args, kinds=(), **more):
+    """A ContainerSpec as a dictionary."""
+    made = {"process": {"args": [a.encode() for a in args],
+                        "env": [b"PATH=/usr/bin:/bin"]},
+            "namespaces": [{"kind": "NS_" + kind.upper(), "create": True}
+                           for kind in kinds], **more}
+    if "user" in kinds:
+        made["id_maps"] = {"preset": "MAP_ROOT"}
+    return made
+
+
+class RpcCase(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.client = Client(self.nsx.socket_path)
+        self.addCleanup(self.client.close)
+
+    def run_to_end(self, made):
+        """Run, Wait, Delete; the exit record."""
+        ident = self.client.call("Run", {"spec": made})["info"]["id"]
+        end = self.client.call("Wait", {"id": ident})["exit"]
+        self.client.call("Delete", {"id": ident})
+        return end
+
+
+class Many(RpcCase):
+    def test_1000_starts_in_a_row_leave_nothing(self):
+        """What could stay is counted by the audit around every test."""
+        count = 1000 if SLOW == 1 else 200
+        for number in range(count):
+            end = self.run_to_end(spec("/bin/true", kinds=KINDS))
+            self.assertEqual(end.get("code"), 0, (number, end))
+
+    def test_200_starts_at_once_all_get_their_own_exit(self):
+        count = 200
+        ids = {self.client.send_request("Run", {"spec": spec(
+            "/bin/sh", "-c", f"exit {number}", kinds=("pid", "mnt", "uts"))}):
+            number for number in range(count)}
+        answers = self.collect("Run", set(ids))
+        names = {ids[stream]: answer["info"]["id"]
+                 for stream, answer in answers.items()}
+        self.assertEqual(len(set(names.values())), count)
+        waits = {self.client.send_request("Wait", {"id": name}): number
+                 for number, name in names.items()}
+        for stream, answer in self.collect("Wait", set(waits)).items():
+            self.assertEqual(answer["exit"].get("code"), waits[stream])
+        deletes = {self.client.send_request("Delete", {"id": name})
+                   for name in names.values()}
+        self.collect("Delete", deletes)
+
+    def test_200_starts_over_200_connections(self):
+        clients = [Client(self.nsx.socket_path) for _ in range(200)]
+        try:
+            streams = [client.send_request("Run", {"spec": spec(
+                "/bin/true", kinds=KINDS)}) for client in clients]
+            for client, stream in zip(clients, streams):
+                ident = self.answer(client, "Run", stream)["info"]["id"]
+                self.assertEqual(client.call("Wait", {"id": ident})
+                                 ["exit"].get("code"), 0)
+                client.call("Delete", {"id": ident})
+        finally:
+            for client in clients:
+                client.close()
+
+    def answer(self, client, method, stream):
+        got, data = client.recv_response()
+        self.assertEqual(got, stream)
+        return client.decode(method, data)
+
+    def collect(self, method, streams):
+        """{stream: answer} of requests in flight, in any order."""
+        answers = {}
+        while streams:
+            stream, data = self.client.recv_response()
+            self.assertIn(stream, streams)
+            streams.remove(stream)
+            answers[stream] = self.client.decode(method, data)
+        return answers
+
+
+class Large(RpcCase):
+    def test_payload_gets_2_mib_of_environment(self):
+        """The kernel's own limits: 2 MiB in all (a quarter of an 8 MiB
+        stack), 128 KiB a string."""
+        size, count = 120 * 1024, 16
+        made = spec("/bin/sh", "-c", "cat /proc/self/environ | wc -c >&3",
+                    kinds=KINDS)
+        made["process"]["env"] += [
+            b"V%02d=" % number + b"x" * size for number in range(count)]
+        total = sum(len(item) + 1 for item in made["process"]["env"])
+        self.assertGreater(total, 1900 * 1024)
+        self.assertEqual(self.output_on_3(made), str(total))
+
+    def output_on_3(self, made):
+        read_end, write_end = os.pipe()
+        try:
+            made["process"]["fds"] = [{"fd_index": 0, "number": 3,
+                                       "name": b"out"}]
+            token, channel = self.client.pass_fds([write_end])
+            os.close(write_end)
+            write_end = -1
+            ident = self.client.call("Run", {
+                "spec": made, "fd_token": token, "n_fds": 1})["info"]["id"]
+            channel.close()
+            with os.fdopen(os.dup(read_end), "rb") as f:
+                text = f.read().decode().strip()
+            self.client.call("Wait", {"id": ident})
+            self.client.call("Delete", {"id": ident})
+            return text
+        finally:
+            os.close(read_end)
+            if write_end >= 0:
+                os.close(write_end)
+
+    def test_more_than_2_mib_of_environment_is_refused_with_the_limit(self):
+        made = spec("/bin/true")
+        made["process"]["env"] += [b"V%02d=" % number + b"x" * 120 * 1024
+                                   for number in range(20)]
+        with self.assertRaises(RpcError) as caught:
+            self.client.call("Run", {"spec": made})
+        self.assertEqual(caught.exception.code, 3)
+        self.assertIn("env", str(caught.exception.detail))
+
+    def test_string_over_128_kib_is_refused(self):
+        made = spec("/bin/true")
+        made["process"]["env"].append(b"V=" + b"x" * (128 * 1024))
+        with self.assertRaises(RpcError) as caught:
+            self.client.call("Run", {"spec": made})
+        self.assertEqual(caught.exception.code, 3)
+
+    def test_100_kib_of_arguments_arrive(self):
+        made = spec("/bin/sh", "-c", "echo $# >&3", "sh",
+                    *["a" * 100] * 1000)
+        self.assertEqual(self.output_on_3(made), "1000")
+
+
+class Gone(RpcCase):
+    """Callers that die at the worst moment."""
+
+    def settle(self):
+        """Wait for what was started to end; delete it all."""
+        def quiet():
+            for info in self.client.call("List", {}).get("containers", []):
+                if info["state"] == "STATE_STOPPED":
+                    self.client.call("Delete", {"id": info["id"]})
+            return not self.client.call("List", {}).get("containers")
+        wait_for(quiet, 15, "all of it over")
+
+    def frame(self, made):
+        payload = self.client.envelope("Run", {"spec": made})
+        return struct.pack(">IIBB", len(payload), 1, REQUEST, 0) + payload
+
+    def test_caller_killed_after_the_request_leaves_a_whole_start_or_none(
+            self):
+        for _ in range(50):
+            sock = self.nsx.connect()
+            sock.sendall(self.frame(spec("/bin/true", kinds=KINDS)))
+            sock.close()
+        self.settle()
+        self.assertEqual(self.run_to_end(spec("/bin/true")).get("code"), 0)
+
+    def test_caller_killed_within_the_request_starts_nothing(self):
+        path = os.path.join(self.nsx.base, "half")
+        whole = self.frame(spec("/bin/touch", path))
+        for cut in range(1, len(whole)):
+            sock = self.nsx.connect()
+            sock.sendall(whole[:cut])
+            sock.close()
+        self.settle()
+        self.assertFalse(os.path.exists(path))
+
+    def test_caller_gone_from_the_fd_channel_is_a_refusal_not_a_hang(self):
+        token = os.urandom(16)
+        fd_sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        fd_sock.connect(os.path.join(self.nsx.dir, "fd.sock"))
+        fd_sock.send(token)
+        fd_sock.close()
+        with self.assertRaises(RpcError):
+            self.client.call("Run", {"spec": spec("/bin/true"),
+                                     "fd_token": token, "n_fds": 1})
+        self.settle()
+
+    def test_repeated_key_gives_the_first_result(self):
+        key = os.urandom(16)
+        request = {"spec": spec("/bin/true"), "key": key}
+        first = self.client.call("Run", request)["info"]
+        again = self.client.call("Run", request)["info"]
+        self.assertEqual((first["id"], first["pid"]),
+                         (again["id"], again["pid"]))
+        with self.assertRaises(RpcError) as caught:
+            self.client.call("Run", {"spec": spec("/bin/false"), "key": key})
+        self.assertEqual(caught.exception.detail.get("code"), "CONFLICT")
+        self.settle()
+
+
+if __name__ == "__main__":
+    main()
