@@ -5,8 +5,29 @@ noinst_LTLIBRARIES += libnsx-stage.la
 libnsx_stage_la_CFLAGS = $(STRICT_CFLAGS)
 libnsx_stage_la_LIBADD = libnsx-proto.la
 libnsx_stage_la_SOURCES = \
+	spawn/caps.c spawn/caps.h \
+	spawn/creds.c spawn/creds.h \
+	spawn/devices.c spawn/devices.h \
+	spawn/execblock.c spawn/execblock.h \
+	spawn/fdsetup.c spawn/fdsetup.h \
+	spawn/gate.c spawn/gate.h \
+	spawn/guard.c spawn/guard.h \
+	spawn/handover.c spawn/handover.h \
+	spawn/hygiene.c spawn/hygiene.h \
 	spawn/idmapwrite.c spawn/idmapwrite.h \
+	spawn/joins.c spawn/joins.h \
+	spawn/mapper.c spawn/mapper.h \
+	spawn/mountfs.c spawn/mountfs.h \
+	spawn/mountpoint.c spawn/mountpoint.h \
+	spawn/mounts.c spawn/mounts.h \
+	spawn/netup.c spawn/netup.h \
 	spawn/nsjoin.c spawn/nsjoin.h \
+	spawn/report.c spawn/report.h \
+	spawn/stagectx.c spawn/stagectx.h \
+	spawn/stdio.c spawn/stdio.h \
+	spawn/timeoffset.c spawn/timeoffset.h \
+	spawn/init.c \
+	spawn/relay.c \
 	spawn/stage.h
 
 # nsexec, the stand-alone drop-in for runc's bootstrap program.

@@ -164,7 +164,7 @@ die(struct nsexec *self, int error, const char *fmt, ...)
 	used = strlen(text);
 	if (error > 0)
 		snprintf(text + used, sizeof(text) - used, ": %s",
-			 strerror(error));
+			 error == ETIMEDOUT ? "timed out" : strerror(error));
 	log_text(&self->log, NSEXEC_LOG_FATAL, text);
 	die_quietly(self);
 }

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a request joins. See joins.h; the joining itself is nsjoin.c. */
+#include "spawn/joins.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "lib/fd.h"
+#include "lib/sys.h"
+#include "proto/nsplan.h"
+#include "spawn/idmapwrite.h"
+#include "spawn/nsjoin.h"
+
+/* Field 22 of /proc/PID/stat; the name before it may hold anything but ')'. */
+static int
+process_start_time(int dir_fd, uint64_t *ret)
+{
+	char text[1024], *p;
+	ssize_t n;
+	int field;
+
+	n = fd_read_file(dir_fd, "stat", text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	p = strrchr(text, ')');
+	for (field = 2; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	if (!p)
+		return -EIO;
+	*ret = strtoull(p + 1, NULL, 10);
+	return 0;
+}
+
+/*
+ * Is this still the process that was meant? The directory was opened first:
+ * whatever agrees now holds for everything that is opened below it.
+ */
+static int
+check_process(int dir_fd, const struct bootstrap_join *join)
+{
+	fd_auto int pidfd = -1;
+	uint64_t start = 0;
+	struct stat st;
+	int r;
+
+	if (join->start_time != 0) {
+		r = process_start_time(dir_fd, &start);
+		if (r < 0)
+			return r;
+		if (start != join->start_time)
+			return -ESRCH;
+	}
+	if (join->inode != 0) {
+		pidfd = sys_pidfd_open((pid_t)join->number);
+		if (pidfd < 0)
+			return pidfd;
+		/* Unique per boot since pidfs (Linux 6.9). */
+		if (fstat(pidfd, &st) < 0)
+			return -errno;
+		if (st.st_ino != join->inode)
+			return -ESRCH;
+	}
+	return 0;
+}
+
+static int
+add_process(struct stage_context *context, struct nsjoin_set *set,
+	    const struct bootstrap_join *join)
+{
+	fd_auto int dir_fd = -1;
+	int r;
+
+	dir_fd = idmap_process_open(context->proc_fd, (int)join->number);
+	if (dir_fd == -ENOENT)
+		dir_fd = -ESRCH;
+	if (dir_fd < 0)
+		return stage_fail(context, "join-process", "openat", -dir_fd,
+				  "pid %u", join->number);
+	r = check_process(dir_fd, join);
+	if (r < 0)
+		return stage_fail(context, "join-process", "", -r,
+				  "pid %u is another process", join->number);
+	return nsjoin_add_process(set, join->clone_flag, dir_fd,
+				  (pid_t)join->number, &context->failure);
+}
+
+static int
+add_join(struct stage_context *context, struct nsjoin_set *set,
+	 const struct bootstrap_join *join)
+{
+	switch (join->how) {
+	case JOIN_PATH:
+		return nsjoin_add_path(set, join->clone_flag, join->path,
+				       &context->failure);
+	case JOIN_PID:
+		return add_process(context, set, join);
+	case JOIN_FD:
+		if (join->number >= context->n_channel_fds)
+			return stage_fail(context, "join-fd", "", EBADF,
+					  "descriptor %u", join->number);
+		return nsjoin_add_fd(set, join->clone_flag,
+				     context->channel_fds[join->number],
+				     &context->failure);
+	default:
+		return stage_fail(context, "join-parse", "", EINVAL, "how %u",
+				  join->how);
+	}
+}
+
+/* All that the message lists: opened, then entered. */
+static int
+enter_listed(struct stage_context *context, struct nsjoin_set *set)
+{
+	const struct bootstrap *msg = context->msg;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < msg->n_joins && r == 0; i++)
+		r = add_join(context, set, &msg->joins[i]);
+	if (r == 0 && bootstrap_has(msg, BOOTSTRAP_NS_PATHS))
+		r = nsjoin_add_texts(set, msg->ns_paths, false,
+				     &context->failure);
+	if (r < 0)
+		return r;
+	/* The kernel demands capabilities for every join but that of a user
+	 * namespace of one's own, which gives them (setns(2)). */
+	r = nsjoin_enter(set,
+			 stage_is_admin(context) ? NSJOIN_THREE_PASSES
+						 : NSJOIN_USER_FIRST,
+			 NSJOIN_BECOME_ROOT_IF_MAPPED, &context->failure);
+	if (r < 0)
+		return r;
+	context->joined = nsjoin_flags(set);
+	return 0;
+}
+
+/* The number in "net:[4026531840]" of a process. */
+static int
+namespace_text(int proc_fd, const char *dir, const char *proc_name, char *text,
+	       size_t size)
+{
+	char path[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, proc_name);
+	n = readlinkat(proc_fd, path, text, size - 1);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	return 0;
+}
+
+/* Which of its namespaces are not ours: setns() of our own user ns is EINVAL.
+ */
+static int
+differing_flags(struct stage_context *context, uint32_t *ret)
+{
+	char dir[16], own[64], theirs[64];
+	uint32_t flags = 0;
+	size_t i;
+	int r;
+
+	snprintf(dir, sizeof(dir), "%u", context->msg->pid);
+	for (i = 0; i < N_NS_KINDS; i++) {
+		const char *name = ns_kinds[i].proc_name;
+
+		r = namespace_text(context->proc_fd, "self", name, own,
+				   sizeof(own));
+		if (r == 0)
+			r = namespace_text(context->proc_fd, dir, name, theirs,
+					   sizeof(theirs));
+		if (r < 0)
+			return stage_fail(context, "join-open", "readlinkat",
+					  -r, "pid %s %s", dir, name);
+		if (strcmp(own, theirs) != 0)
+			flags |= ns_kinds[i].clone_flag;
+	}
+	*ret = flags;
+	return 0;
+}
+
+/*
+ * The spawner opened target_pidfd of msg->pid, its own unreaped child. One
+ * setns() for all: the kernel switches credentials last, so namespaces of
+ * different owners do not matter, and on an error nothing has changed. It asks
+ * for the caller's right to trace that process, as nsenter would be asked.
+ */
+static int
+enter_target(struct stage_context *context)
+{
+	uint32_t flags = 0;
+	int r;
+
+	r = differing_flags(context, &flags);
+	if (r < 0 || flags == 0)
+		return r;
+	if (setns(context->target_pidfd, (int)flags) < 0)
+		return stage_fail(context, NULL, "setns", errno,
+				  "pid %u flags %x", context->msg->pid, flags);
+	context->joined = flags;
+	if (!(flags & CLONE_NEWUSER))
+		return 0;
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	return nsjoin_become_root(NSJOIN_BECOME_ROOT_IF_MAPPED, context->stage,
+				  &context->failure);
+}
+
+int
+joins_enter(struct stage_context *context)
+{
+	const struct bootstrap *msg = context->msg;
+	struct nsjoin_set set;
+	int r;
+
+	if (context->target_pidfd >= 0)
+		return enter_target(context);
+	if (msg->n_joins == 0 && !bootstrap_has(msg, BOOTSTRAP_NS_PATHS))
+		return 0;
+	nsjoin_init(&set, context->stage, context->proc_fd);
+	r = enter_listed(context, &set);
+	nsjoin_deinit(&set);
+	return r;
+}

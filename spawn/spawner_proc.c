@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads of /proc through a detached mount. See spawner_proc.h. */
+#include "spawn/spawner_proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "lib/fd.h"
+#include "lib/util.h"
+
+static int
+proc_mount(void)
+{
+	fd_auto int context = fsopen("proc", FSOPEN_CLOEXEC);
+	int fd;
+
+	if (context < 0)
+		return -errno;
+	if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	fd = fsmount(context, FSMOUNT_CLOEXEC,
+		     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int
+proc_open(int *ret_fd)
+{
+	fd_auto int fd = proc_mount();
+	struct statfs fs;
+
+	if (fd < 0)
+		fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstatfs(fd, &fs) < 0)
+		return -errno;
+	if (fs.f_type != PROC_SUPER_MAGIC)
+		return -ENOTSUP;
+	*ret_fd = fd_steal(&fd);
+	return 0;
+}
+
+int
+proc_stat_parse(const char *text, struct proc_stat *ret)
+{
+	/* Field 2 is a name in brackets that may hold anything: take the last
+	 * bracket. Then fields 3 (state) to 22 (start time). */
+	const char *p = strrchr(text, ')');
+	char *end;
+	unsigned long long value;
+	int field;
+
+	if (!p || p[1] != ' ' || p[2] == '\0' || p[3] != ' ')
+		return -EBADMSG;
+	ret->state = p[2];
+	p += 3;
+	for (field = 4; field <= 22; field++) {
+		if (*p != ' ')
+			return -EBADMSG;
+		p++;
+		errno = 0;
+		value = strtoull(p, &end, 10); /* some are negative */
+		if (end == p || errno == ERANGE)
+			return -EBADMSG;
+		if (field == 9)
+			ret->flags = (uint32_t)value;
+		if (field == 22)
+			ret->start_time = value;
+		p = end;
+	}
+	return 0;
+}
+
+int
+proc_stat_read(int proc_fd, pid_t pid, struct proc_stat *ret)
+{
+	char path[32], text[1024];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/stat", pid);
+	n = fd_read_file(proc_fd, path, text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	return proc_stat_parse(text, ret);
+}
+
+char *
+proc_cgroup_parse(char *text)
+{
+	static const char deleted[] = " (deleted)";
+	char *line = text, *end;
+	size_t size;
+
+	while (line) {
+		end = strchr(line, '\n');
+		if (end)
+			*end++ = '\0';
+		if (strncmp(line, "0::", 3) == 0) {
+			line += 3;
+			size = strlen(line);
+			if (size >= sizeof(deleted) - 1 &&
+			    strcmp(line + size - (sizeof(deleted) - 1),
+				   deleted) == 0)
+				line[size - (sizeof(deleted) - 1)] = '\0';
+			return line;
+		}
+		line = end;
+	}
+	return NULL;
+}
+
+int
+proc_cgroup_read(int proc_fd, pid_t pid, char *buf)
+{
+	char path[32], text[PROC_PATH_MAX * 2];
+	char *found;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/cgroup", pid);
+	n = fd_read_file(proc_fd, path, text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	found = proc_cgroup_parse(text);
+	if (!found || strlen(found) >= PROC_PATH_MAX)
+		return -ENOENT;
+	memcpy(buf, found, strlen(found) + 1);
+	return 0;
+}
+
+int
+proc_uid_read(int proc_fd, pid_t pid, uid_t *ret)
+{
+	char path[32], text[8192];
+	unsigned int uid;
+	const char *p;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/status", pid);
+	n = fd_read_file(proc_fd, path, text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	p = strstr(text, "\nUid:");
+	if (!p || sscanf(p, "\nUid: %u", &uid) != 1)
+		return -EBADMSG;
+	*ret = uid;
+	return 0;
+}
+
+int
+proc_children(int proc_fd, proc_child_fn fn, void *userdata)
+{
+	char path[64];
+	fd_auto int fd = -1;
+	FILE *file;
+	int pid;
+
+	/* Not "self": that is resolved in the mount's pid namespace too, but a
+	 * number needs no link to be followed. */
+	snprintf(path, sizeof(path), "%d/task/%d/children", getpid(),
+		 getpid());
+	fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	file = fdopen(fd, "re");
+	if (!file)
+		return -errno;
+	fd_steal(&fd);
+	while (fscanf(file, "%d", &pid) == 1)
+		fn(userdata, pid);
+	fclose(file);
+	return 0;
+}
