@@ -10,9 +10,26 @@ libnsx_daemon_la_SOURCES =
 
 # The server: connections, frames, calls; configuration, log, notify.
 libnsx_daemon_la_SOURCES += \
-	daemon/config.h \
+	daemon/config.c daemon/config.h \
+	daemon/confine.c daemon/confine.h \
 	daemon/daemon.h \
-	daemon/error.h \
-	daemon/log.h \
+	daemon/dispatch.c daemon/dispatch.h \
+	daemon/fdchan.c daemon/fdchan.h \
+	daemon/log.c daemon/log.h \
 	daemon/loop.c daemon/loop.h \
-	daemon/rpc.h
+	daemon/notify.c daemon/notify.h \
+	daemon/peer.c daemon/peer.h daemon/peer_out.c \
+	daemon/rpc.h \
+	daemon/server.c daemon/server.h \
+	daemon/stream.c daemon/stream.h
+
+sbin_PROGRAMS += nsexecd
+nsexecd_CPPFLAGS = $(libnsx_daemon_la_CPPFLAGS) \
+	-DNSX_LIBEXECDIR='"$(libexecdir)"'
+nsexecd_CFLAGS = $(libnsx_daemon_la_CFLAGS)
+nsexecd_SOURCES = \
+	daemon/launcher.c daemon/launcher.h \
+	daemon/main.c \
+	daemon/options.c daemon/options.h \
+	daemon/worker.c daemon/worker.h
+nsexecd_LDADD = libnsx-daemon.la

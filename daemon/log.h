@@ -35,6 +35,7 @@ struct error;
 void log_init(enum log_level level);
 /* "error", "warning", "notice", "info", "debug". 0 or -EINVAL. */
 must_check int log_level_parse(const char *text, enum log_level *ret);
+const char *log_level_name(enum log_level level);
 
 void log_write(enum log_level level, const struct log_field *fields,
 	       size_t n_fields, const char *fmt, ...) printf_like(4, 5);

@@ -134,6 +134,8 @@ watch_event_flags(unsigned int events)
 		what |= EV_READ;
 	if (events & LOOP_WRITE)
 		what |= EV_WRITE;
+	if (events & LOOP_EDGE)
+		what |= EV_ET;
 	return what;
 }
 

@@ -88,9 +88,15 @@ int fdchan_wait(struct server *server, const uint8_t token[16],
 
 struct server_config {
 	int rpc_listener;	/* taken */
-	int fd_listener;	/* taken */
+	int fd_listener;	/* taken; -1: no fd channel */
 	unsigned int max_connections;
 	unsigned int max_per_uid;
+	/* Calls in flight of one uid, parked ones not; uid 0: no bound. */
+	unsigned int max_calls_per_uid;
+	const char *service;			/* "nsexec.v1.Nsexec" */
+	const struct rpc_method *methods;	/* rpc_methods, or a test's */
+	/* rpc_stream_drained, or a test's. */
+	void (*stream_drained)(struct daemon *daemon, uint64_t call_id);
 };
 struct loop;
 must_check int server_new(struct loop *loop, struct daemon *daemon,

@@ -34,9 +34,8 @@ pbpool_budget(size_t frame_size)
 }
 
 static void *
-pbpool_alloc(void *userdata, size_t size)
+pbpool_alloc_within(struct pbpool *pool, size_t size)
 {
-	struct pbpool *pool = userdata;
 	struct pbpool_chunk *chunk;
 	size_t chunk_size;
 	void *memory;
@@ -62,6 +61,17 @@ pbpool_alloc(void *userdata, size_t size)
 	pool->at += size;
 	pool->left -= size;
 	pool->used += size;
+	return memory;
+}
+
+static void *
+pbpool_alloc(void *userdata, size_t size)
+{
+	struct pbpool *pool = userdata;
+	void *memory = pbpool_alloc_within(pool, size);
+
+	if (!memory)
+		pool->exhausted = true;
 	return memory;
 }
 

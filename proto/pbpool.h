@@ -10,6 +10,7 @@
 #define NSX_PROTO_PBPOOL_H
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,7 @@ struct pbpool {
 	uint8_t *at;
 	size_t left;
 	struct pbpool_chunk *chunks; /* owned */
+	bool exhausted;		     /* an allocation was refused */
 };
 
 /* 4 times the frame plus 1 MiB, 16 MiB at most. */

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * systemd: sockets passed at start, readiness, watchdog, the journal; see
+ * notify.h. A failing notification is no error of the daemon's.
+ */
+#include "daemon/notify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-journal.h>
+#include <unistd.h>
+
+#include "lib/fd.h"
+#include "lib/text.h"
+#include "lib/util.h"
+
+struct listener {
+	const char *name;
+	int type;
+	int *ret;
+};
+
+static void
+free_names(char ***names)
+{
+	if (*names)
+		for (char **name = *names; *name; name++)
+			free(*name);
+	free(*names);
+}
+
+bool
+notify_has_listeners(void)
+{
+	return sd_listen_fds(0) > 0;
+}
+
+/* Takes fd into the listener of this name. */
+static int
+take_listener(const struct listener *listeners, size_t n_listeners, int fd,
+	      const char *name)
+{
+	const struct listener *listener;
+	size_t i;
+
+	for (i = 0; i < n_listeners; i++) {
+		listener = &listeners[i];
+		if (strcmp(listener->name, name) != 0)
+			continue;
+		if (*listener->ret >= 0)
+			return -EINVAL;
+		if (sd_is_socket_unix(fd, listener->type, 1, NULL, 0) <= 0)
+			return -EINVAL;
+		if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+			return -errno;
+		*listener->ret = fd;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int
+notify_listeners(int *ret_rpc, int *ret_fd, char error_text[NOTIFY_ERROR_MAX])
+{
+	__attribute__((cleanup(free_names))) char **names = NULL;
+	fd_auto int rpc = -1, channel = -1;
+	const struct listener listeners[] = {
+		{ "rpc", SOCK_STREAM, &rpc },
+		{ "fd", SOCK_SEQPACKET, &channel },
+	};
+	char name[64];
+	int i, n, r = 0;
+
+	n = sd_listen_fds_with_names(1, &names);
+	if (n < 0) {
+		snprintf(error_text, NOTIFY_ERROR_MAX,
+			 "cannot take the sockets passed by LISTEN_FDS: %s",
+			 strerror(-n));
+		return n;
+	}
+	for (i = 0; i < n; i++) {
+		int fd = SD_LISTEN_FDS_START + i;
+
+		if (r == 0)
+			r = take_listener(listeners, ARRAY_SIZE(listeners), fd,
+					  names[i]);
+		if (r == 0)
+			continue;
+		close(fd);
+		if (error_text[0] != '\0')
+			continue;
+		text_escape(name, sizeof(name), names[i], strlen(names[i]));
+		snprintf(error_text, NOTIFY_ERROR_MAX,
+			 "cannot use the passed socket \"%s\": want one "
+			 "listening unix stream socket \"rpc\" and one "
+			 "seqpacket socket \"fd\"",
+			 name);
+	}
+	if (r < 0)
+		return r;
+	*ret_rpc = fd_steal(&rpc);
+	*ret_fd = fd_steal(&channel);
+	return 0;
+}
+
+void
+notify_ready(void)
+{
+	(void)sd_notify(0, "READY=1");
+}
+
+void
+notify_stopping(void)
+{
+	(void)sd_notify(0, "STOPPING=1");
+}
+
+void
+notify_status(const char *text)
+{
+	(void)sd_notifyf(0, "STATUS=%s", text);
+}
+
+uint64_t
+notify_watchdog_usec(void)
+{
+	uint64_t usec = 0;
+
+	return sd_watchdog_enabled(0, &usec) > 0 ? usec : 0;
+}
+
+void
+notify_watchdog(void)
+{
+	(void)sd_notify(0, "WATCHDOG=1");
+}
+
+bool
+notify_stderr_is_journal(void)
+{
+	const char *text = getenv("JOURNAL_STREAM");
+	char mine[64];
+	struct stat st;
+
+	if (!text || fstat(STDERR_FILENO, &st) < 0)
+		return false;
+	snprintf(mine, sizeof(mine), "%lu:%lu", (unsigned long)st.st_dev,
+		 (unsigned long)st.st_ino);
+	return strcmp(mine, text) == 0;
+}
+
+int
+notify_journal(const struct iovec *fields, int n_fields)
+{
+	return sd_journal_sendv(fields, n_fields);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the daemon says to systemd and takes from it. notify.c is the only file
+ * that includes libsystemd. Without systemd all of it does nothing.
+ */
+#ifndef NSX_DAEMON_NOTIFY_H
+#define NSX_DAEMON_NOTIFY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "lib/err.h"
+
+/*
+ * The sockets that were passed (LISTEN_FDS), by the names "rpc" (a listening
+ * unix stream socket) and "fd" (a listening unix seqpacket socket); given,
+ * CLOEXEC and non-blocking, -1 = not passed. Clears the LISTEN_* variables. On
+ * an error all are closed and error_text says which: -EINVAL for a socket of
+ * another name, kind or number; -errno.
+ */
+#define NOTIFY_ERROR_MAX 256
+must_check int notify_listeners(int *ret_rpc, int *ret_fd,
+				char error_text[NOTIFY_ERROR_MAX]);
+/* Were sockets passed to this very process? */
+bool notify_has_listeners(void);
+
+void notify_ready(void);
+void notify_stopping(void);
+/* STATUS=, one line for "systemctl status". */
+void notify_status(const char *text);
+/* Microseconds within which WATCHDOG=1 must be sent; 0: no watchdog. */
+uint64_t notify_watchdog_usec(void);
+void notify_watchdog(void);
+
+/* Is standard error the journal (JOURNAL_STREAM)? */
+bool notify_stderr_is_journal(void);
+/* One structured entry of "NAME=value" fields. */
+must_check int notify_journal(const struct iovec *fields, int n_fields);
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line; see options.h. Options win over the file, so they are kept
+ * until the file has been read.
+ */
+#include "daemon/options.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "daemon/notify.h"
+#include "lib/util.h"
+
+#define SYSTEM_CONFIG "/etc/nsexecd/nsexecd.conf"
+
+enum option {
+	OPTION_RUN_DIR = 256,
+	OPTION_DETACH,
+	OPTION_CGROUP_ROOT,
+	OPTION_CONFIG,
+	OPTION_LOG_LEVEL,
+	OPTION_WORKER,
+	OPTION_VERSION,
+	OPTION_SYSTEM,
+};
+
+static const struct argp_option table[] = {
+	{ "run-dir", OPTION_RUN_DIR, "DIR", 0,
+	  "A private instance with its sockets in DIR", 0 },
+	{ "detach", OPTION_DETACH, NULL, 0,
+	  "Return when the private instance is ready", 0 },
+	{ "cgroup-root", OPTION_CGROUP_ROOT, "PATH", 0,
+	  "The cgroup v2 directory below which containers get theirs", 0 },
+	{ "config", OPTION_CONFIG, "FILE", 0,
+	  "Read FILE instead of the default configuration", 0 },
+	{ "log-level", OPTION_LOG_LEVEL, "LEVEL", 0,
+	  "error, warning, notice (the default), info or debug", 0 },
+	{ "system", OPTION_SYSTEM, NULL, 0,
+	  "The system's instance in /run/nsexecd, started by systemd", 0 },
+	{ "version", OPTION_VERSION, NULL, 0, "Print the version", 0 },
+	{ "worker", OPTION_WORKER, NULL, OPTION_HIDDEN,
+	  "The unprivileged process of a private instance", 0 },
+	{ 0 },
+};
+
+static const char doc[] =
+	"Start processes in Linux namespaces for programs that ask over a "
+	"socket.\v"
+	"By hand, as root: nsexecd --run-dir DIR. It stays in the foreground; "
+	"INT or TERM ends it cleanly and containers go on. Started again on a "
+	"DIR that lives, it joins it. Under systemd: nsexecd.socket and "
+	"nsexecd.service.";
+
+/* What the command line said; texts are borrowed from argv. */
+struct options {
+	const char *run_dir, *cgroup_root, *config, *log_level;
+	bool detach, worker, version, system;
+};
+
+static error_t
+options_parse_one(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case OPTION_RUN_DIR:
+		options->run_dir = arg;
+		return 0;
+	case OPTION_DETACH:
+		options->detach = true;
+		return 0;
+	case OPTION_CGROUP_ROOT:
+		options->cgroup_root = arg;
+		return 0;
+	case OPTION_CONFIG:
+		options->config = arg;
+		return 0;
+	case OPTION_LOG_LEVEL:
+		options->log_level = arg;
+		return 0;
+	case OPTION_WORKER:
+		options->worker = true;
+		return 0;
+	case OPTION_VERSION:
+		options->version = true;
+		return 0;
+	case OPTION_SYSTEM:
+		options->system = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "unexpected argument \"%s\"", arg);
+		return EINVAL;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int
+options_check(const struct options *options)
+{
+	const char *wrong = NULL;
+
+	if (options->system && options->run_dir)
+		wrong = "--system and --run-dir exclude each other";
+	else if (options->worker && !options->run_dir)
+		wrong = "--worker is for nsexec-spawner, with --run-dir";
+	else if (options->detach && !options->run_dir)
+		wrong = "--detach is for a private instance: give --run-dir";
+	else if (!options->run_dir && !options->system &&
+		 !notify_has_listeners())
+		wrong = "nothing to serve: give --run-dir DIR for a private "
+			"instance, or start nsexecd.socket (systemd)";
+	else if (options->cgroup_root && options->cgroup_root[0] != '/')
+		wrong = "--cgroup-root: want an absolute path";
+	if (!wrong)
+		return 0;
+	fprintf(stderr, "nsexecd: %s; see nsexecd --help\n", wrong);
+	return -EINVAL;
+}
+
+/* The file that is read: named, or the instance's own, which may be missing. */
+static int
+options_read_file(struct config *config, const struct options *options)
+{
+	char error_text[CONFIG_ERROR_MAX];
+	free_auto char *own = NULL;
+	const char *path = options->config;
+	int r;
+
+	if (!path && options->run_dir) {
+		if (asprintf(&own, "%s/nsexecd.conf", config->run_dir) < 0)
+			return -ENOMEM;
+		path = own;
+	}
+	if (!path)
+		path = SYSTEM_CONFIG;
+	if (!options->config && access(path, F_OK) < 0 && errno == ENOENT)
+		return 0;
+	r = config_read(config, path, error_text);
+	if (r < 0)
+		fprintf(stderr, "nsexecd: %s\n", error_text);
+	return r;
+}
+
+static int
+options_apply(struct config *config, const struct options *options)
+{
+	char *copy;
+
+	config->worker = options->worker;
+	config->detach = options->detach;
+	config->system = !options->run_dir;
+	if (options->log_level &&
+	    log_level_parse(options->log_level, &config->log_level) < 0) {
+		fprintf(stderr,
+			"nsexecd: --log-level: want error, warning, notice, "
+			"info or debug\n");
+		return -EINVAL;
+	}
+	if (options->cgroup_root) {
+		copy = strdup(options->cgroup_root);
+		if (!copy)
+			return -ENOMEM;
+		free(config->cgroup_root);
+		config->cgroup_root = copy;
+	}
+	return 0;
+}
+
+int
+options_read(struct config *config, int argc, char **argv)
+{
+	const struct argp argp = {
+		table, options_parse_one, NULL, doc, NULL, NULL, NULL
+	};
+	struct options options = { 0 };
+	int r;
+
+	argp_err_exit_status = 2;
+	if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
+		return -EINVAL;
+	if (options.version) {
+		puts(PACKAGE_STRING);
+		return OPTIONS_DONE;
+	}
+	r = options_check(&options);
+	if (r < 0)
+		return r;
+	r = config_set_run_dir(config, options.run_dir);
+	if (r < 0) {
+		fprintf(stderr, "nsexecd: --run-dir: %s\n",
+			r == -EINVAL ? "the path is too long for a socket"
+				     : "out of memory");
+		return r;
+	}
+	r = options_read_file(config, &options);
+	if (r < 0)
+		return r;
+	return options_apply(config, &options);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One connection of a caller: the descriptor, the bytes of a frame that has
+ * not arrived whole, and what waits to be written. It is read with read(), so
+ * descriptors that ride along are dropped by the kernel, unread.
+ *
+ * Out: unary answers go to one buffer; each event stream has a queue of its
+ * own with a bound, and the queues take turns when that buffer is empty, so a
+ * stream never delays an answer by more than one queue.
+ */
+#ifndef NSX_DAEMON_PEER_H
+#define NSX_DAEMON_PEER_H
+
+#include "daemon/server.h"
+#include "daemon/stream.h"
+#include "proto/ttrpc_frame.h"
+
+struct evbuffer;
+
+#define PEER_FRAME_TIMEOUT_MS 30000
+/* Faults of the protocol before the connection is closed. */
+#define PEER_FAULTS_MAX 64u
+#define PEER_PARKED_MAX 4096u
+#define PEER_ACTIVE_MAX 1024u
+#define PEER_QUEUE_MAX ((size_t)8 << 20)
+#define PEER_STREAM_MAX ((size_t)256 << 10)
+/* Over this nothing more is read; under half of it again. */
+#define PEER_PAUSE_SIZE ((size_t)1 << 20)
+
+struct peer {
+	LIST_ENTRY(peer) all_link;
+	TAILQ_ENTRY(peer) dirty_link; /* dirty, or dead */
+	struct server *server;
+	struct owner *owner;
+	struct rpc_caller caller;
+	int fd; /* -1: dead */
+	struct watch *watch;
+	struct watch *frame_timer;
+
+	struct evbuffer *in; /* a frame begun */
+	size_t need;	     /* bytes of in that make progress */
+	struct ttrpc_header skip_header;
+	size_t skip_left;  /* bytes of a frame to be dropped */
+	bool skip_refused; /* it gets code 8 */
+	uint64_t n_frames;
+	uint32_t last_stream_id;
+	unsigned int n_faults;
+
+	struct evbuffer *out;
+	size_t queued;		     /* out and the queues of streams */
+	uint64_t out_call_id;	     /* stream whose queue is in out */
+	struct call_pending pending; /* streams with a queue */
+
+	struct call_list calls;
+	unsigned int n_parked, n_active;
+	unsigned int n_full; /* streams whose sender waits */
+	bool dirty, doomed, paused, read_closed, want_write;
+	bool frame_timed;
+};
+
+/* Takes fd on success. -ENOMEM. */
+must_check int peer_new(struct server *server, int fd,
+			const struct rpc_caller *caller);
+/* End it: calls are told, fd closed; memory goes later in this turn. */
+void peer_close(struct peer *peer);
+/* Only for server.c: free what peer_close() left. */
+void peer_free_dead(struct peer *peer);
+
+/* Close after what is queued has been tried once. */
+void peer_doom(struct peer *peer);
+/* Count a fault of the protocol. */
+void peer_fault(struct peer *peer);
+
+/* ---- out: peer_out.c ---- */
+
+/* Have it flushed in this turn. */
+void peer_mark_dirty(struct peer *peer);
+/* Write what the socket takes; may close the peer. */
+void peer_flush(struct peer *peer);
+/* Watch what must be watched now. */
+void peer_update_watch(struct peer *peer);
+
+/* Queue a successful Response. -EMSGSIZE over 4 MiB, -ENOMEM: nothing queued.
+ */
+must_check int peer_send_response(struct peer *peer, uint32_t stream_id,
+				  const ProtobufCMessage *message);
+/* Queue a Response with an error status; message NULL: error_message()'s. */
+void peer_send_error(struct peer *peer, uint32_t stream_id,
+		     const struct error *error, const char *message);
+/* Queue one message of a stream. -ENOBUFS, -EMSGSIZE, -ENOMEM. */
+must_check int peer_send_data(struct peer *peer, struct call *call,
+			      const ProtobufCMessage *message);
+/* Queue the last frame of a stream: OK if error is NULL. */
+void peer_send_end(struct peer *peer, struct call *call,
+		   const struct error *error);
+/* Bytes of this stream that wait here. */
+size_t peer_stream_queued(const struct peer *peer, const struct call *call);
+/* Drop what a stream has queued. */
+void peer_stream_drop(struct peer *peer, struct call *call);
+/* Frames that are not yet on the socket. */
+bool peer_has_output(const struct peer *peer);
+
+#endif

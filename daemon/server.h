@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of the ttrpc server, shared by server.c (listeners, owners, drain),
+ * peer.c (bytes in), peer_out.c (bytes out), dispatch.c (frames to methods),
+ * stream.c (calls) and fdchan.c. The rest of the daemon sees daemon/rpc.h.
+ *
+ *	server owns peers; a peer owns its calls; a call owns its queue.
+ *
+ * Nothing is freed in the middle of a callback: peer_close() ends a peer at
+ * once (fd, calls) and the server frees the memory later in the same turn.
+ * No function of rpc.h closes a peer: it dooms it, and the flush closes.
+ */
+#ifndef NSX_DAEMON_SERVER_H
+#define NSX_DAEMON_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "daemon/loop.h"
+#include "daemon/rpc.h"
+#include "lib/table.h"
+
+struct fdchan;
+struct peer;
+
+/* One uid with connections or waiting fd channels. */
+struct owner {
+	LIST_ENTRY(owner) link;
+	uid_t uid;
+	unsigned int n_peers;
+	unsigned int n_fdchans;
+	unsigned int n_calls; /* in flight, parked ones not */
+};
+LIST_HEAD(owner_list, owner);
+TAILQ_HEAD(peer_list, peer);
+LIST_HEAD(peer_all, peer);
+
+/* Read at most this in one turn; more while a longer frame is under way. */
+#define SERVER_READ_SIZE ((size_t)16 << 10)
+#define SERVER_READ_LARGE ((size_t)64 << 10)
+/* Decoding memory that needs no heap. */
+#define SERVER_POOL_SIZE ((size_t)32 << 10)
+
+struct server {
+	struct loop *loop;
+	struct daemon *daemon;
+	struct server_config config;
+	struct watch *accept_watch;
+	struct watch *accept_pause; /* EMFILE: 100 ms */
+	struct watch *flush_watch;
+	int reserve_fd;
+	uid_t overflow_uid; /* refused; -1 in the first user ns */
+	uint64_t last_id;   /* of peers and calls */
+	struct table peers;
+	struct table calls;
+	struct owner_list owners;
+	struct peer_all all;
+	struct peer_list dirty; /* to be flushed in this turn */
+	struct peer_list dead;	/* to be freed in this turn */
+	unsigned int n_peers;
+	unsigned int n_calls; /* parked ones not */
+	struct fdchan *fdchan;
+	uint8_t *scratch; /* SERVER_READ_LARGE */
+	uint8_t *pool;	  /* SERVER_POOL_SIZE */
+	bool draining;
+};
+
+/* Have the dirty peers flushed at the end of this turn. */
+void server_wake(struct server *server);
+/* Find or make; NULL: no memory. */
+struct owner *owner_get(struct server *server, uid_t uid);
+/* Forget an owner that has nothing left. */
+void owner_put(struct owner *owner);
+/* SO_PEERCRED of a connection. -errno, -EPERM for an id that is none. */
+must_check int server_peer_credentials(const struct server *server, int fd,
+				       struct rpc_caller *ret);
+
+#endif
