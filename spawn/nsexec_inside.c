@@ -30,8 +30,7 @@ join_all(struct nsexec *self)
 	if (nsjoin_enter(&self->joins,
 			 given ? NSJOIN_AS_GIVEN : NSJOIN_THREE_PASSES,
 			 NSJOIN_BECOME_ROOT, &failure) < 0)
-		die(self, failure.error, "failed to %s: %s %s", failure.step,
-		    failure.syscall, failure.object);
+		die_failure(self, &failure);
 	nsjoin_deinit(&self->joins);
 }
 

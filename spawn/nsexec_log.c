@@ -168,3 +168,10 @@ die(struct nsexec *self, int error, const char *fmt, ...)
 	log_text(&self->log, NSEXEC_LOG_FATAL, text);
 	die_quietly(self);
 }
+
+_Noreturn void
+die_failure(struct nsexec *self, const struct failure *failure)
+{
+	die(self, failure->error, "failed to %s: %s%s%s", failure->step,
+	    failure->syscall, *failure->syscall ? " " : "", failure->object);
+}

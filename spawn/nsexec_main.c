@@ -163,8 +163,7 @@ open_joins(struct nsexec *self)
 		return;
 	if (nsjoin_add_texts(&self->joins, self->msg.ns_paths, bare, &failure) <
 	    0)
-		die(self, failure.error, "failed to %s: %s %s", failure.step,
-		    failure.syscall, failure.object);
+		die_failure(self, &failure);
 	if (self->joins.n == 0)
 		die(self, 0, "ns paths are empty");
 	self->joins_any = true;
@@ -231,7 +230,7 @@ run_with_helper(struct nsexec *self)
 int
 main(int argc, char **argv)
 {
-	static struct nsexec self;
+	struct nsexec self = { 0 };
 	const char nul = 0;
 
 	options_parse(&self, argc, argv);

@@ -29,13 +29,6 @@ open_mapped(struct nsexec *self)
 	return fd;
 }
 
-static _Noreturn void
-die_failure(struct nsexec *self, const struct failure *failure)
-{
-	die(self, failure->error, "failed to %s: %s %s", failure->step,
-	    failure->syscall, failure->object);
-}
-
 /* argv: path, pid, then the numbers of all rows. Points into *text. */
 static char **
 tool_argv(struct nsexec *self, char *path, char *pid, char *text)

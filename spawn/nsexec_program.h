@@ -153,6 +153,8 @@ void nsexec_log_write(const struct nsexec_log *log, enum nsexec_log_level level,
 /* Log, tell the peer, kill (and reap) the known processes, exit 1. */
 _Noreturn void die(struct nsexec *self, int error, const char *fmt, ...)
 	printf_like(3, 4);
+/* The same with what a shared operation recorded. */
+_Noreturn void die_failure(struct nsexec *self, const struct failure *failure);
 /* The same without a record of its own: the peer has logged the cause. */
 _Noreturn void die_quietly(struct nsexec *self);
 

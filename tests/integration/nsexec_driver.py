@@ -114,6 +114,19 @@ def status_field(pid, name):
     return None
 
 
+def state_of(pid):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            return f.read().rpartition(b") ")[2][:1].decode()
+    return None
+
+
+def own_children():
+    with open(f"/proc/self/task/{os.getpid()}/children",
+              encoding="ascii") as f:
+        return [int(word) for word in f.read().split()]
+
+
 class Bootstrap:
     """One run of a bootstrap program. Use as a context manager.
 
@@ -124,6 +137,7 @@ class Bootstrap:
     def __init__(self, program, dialect, argv=("sleep", "60"), env=None,
                  user=None, extra_fds=None, prelude=None, cwd=None,
                  logpipe=True, stdin=subprocess.DEVNULL):
+        self.before = set(own_children())
         self.dialect = dialect
         self.nul = self.report = b""
         self.raw_log = b""
@@ -207,6 +221,15 @@ class Bootstrap:
             self.send(byte)
         return self.finish()
 
+    def wait_program(self):
+        """Until stage-2 is the program: no comm of runc's any more."""
+        end = time.monotonic() + 10 * SLOW
+        while status_field(self.pid, "Name").startswith("runc:["):
+            if time.monotonic() > end:
+                raise AssertionError("stage-2 did not execute its program")
+            time.sleep(0.002)
+        return self.pid
+
     def drain_log(self, timeout=0.0):
         """What came on the log pipe so far."""
         while select.select([self.log_fd], [], [], timeout)[0]:
@@ -233,12 +256,18 @@ class Bootstrap:
                     if record["level"] == "fatal"]
         return [line for line in self.stderr.splitlines() if line]
 
+    def strays(self):
+        """Our children of this run that no report named, as {pid: state}."""
+        return {pid: state_of(pid) for pid in own_children()
+                if pid not in self.before and
+                pid not in (self.process.pid, self.stage1, self.pid)}
+
     def end(self):
         """Kill and reap whatever is left, close everything."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        for pid in (self.stage1, self.pid):
+        for pid in (self.stage1, self.pid, *self.strays()):
             if not pid:
                 continue
             with contextlib.suppress(ProcessLookupError):
