@@ -12,3 +12,51 @@ EXTRA_DIST += \
 .PHONY: lint
 lint: all
 	$(AM_V_at)python3 $(top_srcdir)/tests/lint/lint.py --build $(abs_builddir)
+
+# The format: codec, operations, id maps, namespace plan.
+if HAVE_CMOCKA
+UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) \
+	-DTEST_DATA='"$(abs_top_srcdir)/tests/data"'
+PROTO_TESTS = \
+	tests/unit/test_bootstrap \
+	tests/unit/test_hostile_bootstrap \
+	tests/unit/test_idmap \
+	tests/unit/test_nlmsg \
+	tests/unit/test_nsplan \
+	tests/unit/test_ops \
+	tests/unit/test_text
+check_PROGRAMS += $(PROTO_TESTS)
+TESTS += $(PROTO_TESTS)
+PROTO_TEST_LIBS = libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
+tests_unit_test_bootstrap_SOURCES = tests/unit/test_bootstrap.c tests/unit/unit.h
+tests_unit_test_bootstrap_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_bootstrap_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_hostile_bootstrap_SOURCES = tests/unit/test_hostile_bootstrap.c
+tests_unit_test_hostile_bootstrap_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_hostile_bootstrap_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_idmap_SOURCES = tests/unit/test_idmap.c
+tests_unit_test_idmap_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_idmap_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_nlmsg_SOURCES = tests/unit/test_nlmsg.c
+tests_unit_test_nlmsg_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_nlmsg_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_nsplan_SOURCES = tests/unit/test_nsplan.c
+tests_unit_test_nsplan_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_nsplan_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_ops_SOURCES = tests/unit/test_ops.c
+tests_unit_test_ops_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_ops_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_text_SOURCES = tests/unit/test_text.c
+tests_unit_test_text_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_text_LDADD = $(PROTO_TEST_LIBS)
+endif
+EXTRA_DIST += \
+	tests/data/hostile_bootstrap.py \
+	tests/data/hostile_bootstrap.txt
+include tests/fuzz/local.mk
+
+# Plays spawner and nsexecd for the stages.
+check_PROGRAMS += tests/integration/stage_driver
+tests_integration_stage_driver_SOURCES = tests/integration/stage_driver.c
+tests_integration_stage_driver_LDFLAGS = $(AM_LDFLAGS) $(ROOT_LDFLAGS)
+tests_integration_stage_driver_LDADD = libnsx-stage.la libnsx-proto.la libnsx-lib.la
