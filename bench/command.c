@@ -67,6 +67,9 @@ command_start(const struct command *command, unsigned int number, int info_fd,
 						 O_RDWR, 0);
 	if (info_fd >= 0)
 		posix_spawn_file_actions_adddup2(&actions, info_fd, INFO_FD);
+	else if (command->info_fd)
+		posix_spawn_file_actions_addopen(&actions, INFO_FD, "/dev/null",
+						 O_WRONLY, 0);
 	r = -posix_spawnp(ret_pid, words.argv[0], &actions, NULL, words.argv,
 			  envp);
 	posix_spawn_file_actions_destroy(&actions);
