@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "lib/err.h"
 
@@ -35,5 +36,14 @@ struct launcher_config {
  * by fcntl(F_SETLK), writes its pid, and truncates it at a clean end.
  */
 must_check int launcher_run(const struct launcher_config *config);
+
+/*
+ * Only make or find the directory and a living spawner in it, without a
+ * worker: for a process that got its listening sockets as root and becomes the
+ * worker itself. *ret_uid and *ret_gid are what it has to become. gates/,
+ * records/ and nsexecd.pid are there. The spawner waits 5 s for a connection.
+ */
+must_check int launcher_ensure_spawner(const struct launcher_config *config,
+				       uid_t *ret_uid, gid_t *ret_gid);
 
 #endif

@@ -48,3 +48,32 @@ nsexec_SOURCES = \
 	spawn/nsexec_process.c \
 	spawn/nsexec_program.h \
 	spawn/nsexec_sync.c
+
+# nsexec-spawner, the root side. libc alone.
+libexec_PROGRAMS += nsexec-spawner
+nsexec_spawner_CFLAGS = $(STRICT_CFLAGS)
+nsexec_spawner_LDFLAGS = $(AM_LDFLAGS) $(ROOT_LDFLAGS)
+nsexec_spawner_LDADD = libnsx-stage.la libnsx-proto.la libnsx-lib.la
+nsexec_spawner_SOURCES = \
+	spawn/spawner.c spawn/spawner.h \
+	spawn/spawner_attest.c spawn/spawner_attest.h \
+	spawn/spawner_cgroup.c spawn/spawner_cgroup.h \
+	spawn/spawner_cgroup_root.c \
+	spawn/spawner_child.c spawn/spawner_child.h \
+	spawn/spawner_conn.c spawn/spawner_conn.h \
+	spawn/spawner_flight.c spawn/spawner_flight.h \
+	spawn/spawner_gate.c spawn/spawner_gate.h \
+	spawn/spawner_keeper.c spawn/spawner_keeper.h \
+	spawn/spawner_log.c spawn/spawner_log.h \
+	spawn/spawner_loop.c spawn/spawner_loop.h \
+	spawn/spawner_ops.c spawn/spawner_ops.h \
+	spawn/spawner_ops_child.c \
+	spawn/spawner_ops_container.c \
+	spawn/spawner_options.c spawn/spawner_options.h \
+	spawn/spawner_proc.c spawn/spawner_proc.h \
+	spawn/spawner_process.c spawn/spawner_process.h \
+	spawn/spawner_removal.c spawn/spawner_removal.h \
+	spawn/spawner_rundir.c spawn/spawner_rundir.h \
+	spawn/spawner_start.c spawn/spawner_start.h \
+	spawn/spawner_sweep.c \
+	spawn/spawner_worker.c

@@ -164,8 +164,7 @@ proc_children(int proc_fd, proc_child_fn fn, void *userdata)
 
 	/* Not "self": that is resolved in the mount's pid namespace too, but a
 	 * number needs no link to be followed. */
-	snprintf(path, sizeof(path), "%d/task/%d/children", getpid(),
-		 getpid());
+	snprintf(path, sizeof(path), "%d/task/%d/children", getpid(), getpid());
 	fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who asks. What SO_PEERCRED says holds for a connection that was passed on,
+ * and for a caller that is dead: so a hung up connection and a dead peer are
+ * refused. On the connecting side it names the *listener's* owner, though: a
+ * subverted nsexecd could connect to any service of root and present that
+ * socket as root's request. So only the accepted side of a listener counts
+ * that root bound in the file system: the kernel gives an accepted socket its
+ * listener's inode (SIOCUNIXFILE, 4.11), and nobody but root makes one of
+ * root's.
+ */
+#include "spawn/spawner_attest.h"
+
+#include <errno.h>
+#include <linux/un.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/fd.h"
+#include "lib/sys.h"
+#include "lib/util.h"
+#include "spawn/spawner_proc.h"
+
+/* linux/un.h has a struct sockaddr_un of its own; nothing here needs one. */
+
+static int
+attest_refuse(struct attest_refusal *refusal, enum errcode code, int error,
+	      const char *rule)
+{
+	refusal->code = code;
+	refusal->error = error;
+	refusal->rule = rule;
+	return -EPERM;
+}
+
+static int
+attest_int_option(int fd, int option)
+{
+	socklen_t size = sizeof(int);
+	int value = -1;
+
+	if (getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0)
+		return -errno;
+	return value;
+}
+
+static int
+attest_socket(int fd, int type, struct attest_refusal *refusal)
+{
+	fd_auto int bound = -1;
+	struct stat st;
+
+	if (attest_int_option(fd, SO_DOMAIN) != AF_UNIX ||
+	    attest_int_option(fd, SO_TYPE) != type ||
+	    attest_int_option(fd, SO_ACCEPTCONN) != 0)
+		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, 0,
+				     "not a unix connection of its kind");
+	bound = ioctl(fd, SIOCUNIXFILE);
+	if (bound < 0)
+		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, errno,
+				     "not accepted from a bound listener");
+	if (fstat(bound, &st) < 0 || !S_ISSOCK(st.st_mode) || st.st_uid != 0)
+		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, 0,
+				     "not accepted from a listener of root");
+	return 0;
+}
+
+/* The peer process lives: its pidfd (6.5), else its entry in /proc. */
+static int
+attest_alive(int fd, int proc_fd, pid_t pid, struct attest_refusal *refusal)
+{
+	struct pollfd p = { .events = POLLIN | POLLRDHUP };
+	fd_auto int pidfd = -1;
+	struct proc_stat stat;
+	socklen_t size = sizeof(int);
+
+	p.fd = fd;
+	if (poll(&p, 1, 0) < 0 ||
+	    (p.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)))
+		return attest_refuse(refusal, ERRCODE_CALLER_GONE, 0,
+				     "the caller's connection is hung up");
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0) {
+		p.fd = pidfd;
+		p.events = POLLIN;
+		p.revents = 0;
+		if (poll(&p, 1, 0) != 0)
+			return attest_refuse(refusal, ERRCODE_CALLER_GONE, 0,
+					     "the caller's process has ended");
+		return 0;
+	}
+	pidfd = -1;
+	if (errno != ENOPROTOOPT)
+		return attest_refuse(refusal, ERRCODE_CALLER_GONE, errno,
+				     "the caller's process has ended");
+	if (proc_stat_read(proc_fd, pid, &stat) < 0 || stat.state == 'Z')
+		return attest_refuse(refusal, ERRCODE_CALLER_GONE, 0,
+				     "the caller's process has ended");
+	return 0;
+}
+
+static int
+attest_groups(int fd, struct caller *caller, struct attest_refusal *refusal)
+{
+	socklen_t size = 0;
+
+	/* Asked with no room it says how much it needs. */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 &&
+	    size == 0)
+		return 0;
+	if (size == 0 || size > STAGE_MAX_GROUPS * sizeof(gid_t))
+		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, errno,
+				     "the caller's groups cannot be read");
+	caller->groups = malloc(size);
+	if (!caller->groups)
+		return attest_refuse(refusal, ERRCODE_OVERLOADED, ENOMEM,
+				     "no memory for the caller's groups");
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, caller->groups, &size) <
+	    0)
+		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, errno,
+				     "the caller's groups cannot be read");
+	caller->n_groups = size / sizeof(gid_t);
+	return 0;
+}
+
+/*
+ * In a user namespace that does not map every id, uid 65534 may be anybody
+ * (user_namespaces(7): the overflow id). Nobody is nobody then.
+ */
+static bool
+attest_maps_all_ids(int proc_fd)
+{
+	char path[32], text[64];
+	unsigned int first, parent, count;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/uid_map", getpid());
+	n = fd_read_file(proc_fd, path, text, sizeof(text));
+	return n > 0 &&
+	       sscanf(text, "%u %u %u", &first, &parent, &count) == 3 &&
+	       first == 0 && count == UINT32_MAX;
+}
+
+static int
+attest_read(int fd, int type, int proc_fd, struct caller *ret,
+	    struct attest_refusal *refusal)
+{
+	socklen_t size = sizeof(struct ucred);
+	struct ucred cred;
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	r = attest_socket(fd, type, refusal);
+	if (r < 0)
+		return r;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0 ||
+	    size != sizeof(cred) || cred.uid == (uid_t)-1 ||
+	    cred.gid == (gid_t)-1)
+		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, 0,
+				     "the connection names no caller");
+	if (cred.uid == 65534 && !attest_maps_all_ids(proc_fd))
+		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, 0,
+				     "the caller's uid has no number here");
+	r = attest_alive(fd, proc_fd, cred.pid, refusal);
+	if (r < 0)
+		return r;
+	ret->uid = cred.uid;
+	ret->gid = cred.gid;
+	ret->pid = cred.pid;
+	ret->admin = cred.uid == 0;
+	return attest_groups(fd, ret, refusal);
+}
+
+int
+attest_caller(int connection, int proc_fd, struct caller *ret,
+	      struct attest_refusal *refusal)
+{
+	return attest_read(connection, SOCK_STREAM, proc_fd, ret, refusal);
+}
+
+int
+attest_channel(int connection, int proc_fd, const struct caller *caller,
+	       struct attest_refusal *refusal)
+{
+	struct caller other;
+	bool same;
+	int r;
+
+	r = attest_read(connection, SOCK_SEQPACKET, proc_fd, &other, refusal);
+	same = r == 0 && other.uid == caller->uid && other.gid == caller->gid &&
+	       other.n_groups == caller->n_groups &&
+	       (other.n_groups == 0 ||
+		memcmp(other.groups, caller->groups,
+		       other.n_groups * sizeof(gid_t)) == 0);
+	caller_deinit(&other);
+	if (r < 0)
+		return r;
+	if (!same)
+		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, 0,
+				     "the fd channel is another caller's");
+	return 0;
+}
+
+void
+caller_deinit(struct caller *caller)
+{
+	free(caller->groups);
+	caller->groups = NULL;
+	caller->n_groups = 0;
+}

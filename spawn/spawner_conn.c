@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections, requests in, answers out. See spawner_conn.h. */
+#include "spawn/spawner_conn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/util.h"
+#include "spawn/spawner.h"
+#include "spawn/spawner_log.h"
+#include "spawn/spawner_ops.h"
+
+#define CONN_DRAIN_MAX 4096
+
+struct conn_packet {
+	struct conn_packet *next;
+	int fd;
+	size_t size;
+	uint8_t data[];
+};
+
+static void conn_on_event(struct spawner *spawner, void *userdata,
+			  uint32_t events);
+
+void
+conn_table_init(struct conn_table *table)
+{
+	size_t i;
+
+	memset(table, 0, sizeof(*table));
+	table->listen_fd = -1;
+	table->listen_watch.fd = -1;
+	for (i = 0; i < CONN_MAX; i++) {
+		table->conns[i].fd = -1;
+		table->conns[i].watch.fd = -1;
+	}
+}
+
+struct conn *
+conn_find(struct spawner *spawner, uint64_t id)
+{
+	size_t i;
+
+	for (i = 0; i < CONN_MAX; i++)
+		if (id && spawner->conns.conns[i].id == id)
+			return &spawner->conns.conns[i];
+	return NULL;
+}
+
+static void
+conn_pop(struct conn *conn)
+{
+	struct conn_packet *packet = conn->queue;
+
+	conn->queue = packet->next;
+	if (!conn->queue)
+		conn->queue_end = &conn->queue;
+	conn->n_queued--;
+	fd_close(&packet->fd);
+	free(packet);
+}
+
+void
+conn_close(struct spawner *spawner, struct conn *conn)
+{
+	watch_remove(&spawner->loop, &conn->watch);
+	while (conn->queue)
+		conn_pop(conn);
+	free(conn->listed);
+	fd_close(&conn->fd);
+	memset(conn, 0, sizeof(*conn));
+	conn->fd = -1;
+	conn->watch.fd = -1;
+	spawner->conns.count--;
+}
+
+void
+conn_table_deinit(struct spawner *spawner)
+{
+	size_t i;
+
+	for (i = 0; i < CONN_MAX; i++)
+		if (spawner->conns.conns[i].id)
+			conn_close(spawner, &spawner->conns.conns[i]);
+	watch_remove(&spawner->loop, &spawner->conns.listen_watch);
+	fd_close(&spawner->conns.listen_fd);
+}
+
+/* Read requests only while no answer waits. */
+static void
+conn_update_watch(struct spawner *spawner, struct conn *conn)
+{
+	uint32_t events = conn->queue || conn->listed ? EPOLLOUT : EPOLLIN;
+	int r = watch_modify(&spawner->loop, &conn->watch, events);
+
+	if (r < 0)
+		log_error(-r, "cannot watch connection %lu",
+			  (unsigned long)conn->id);
+}
+
+/* Queue a packet behind what waits. 0, -ENOBUFS: the bound is reached. */
+static int
+conn_queue(struct conn *conn, const struct nlmsg_builder *builder, size_t size,
+	   int fd)
+{
+	struct conn_packet *packet;
+
+	if (conn->n_queued >= CONN_QUEUE_MAX)
+		return -ENOBUFS;
+	packet = malloc(sizeof(*packet) + size);
+	if (!packet)
+		return -ENOMEM;
+	packet->next = NULL;
+	packet->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (fd >= 0 && packet->fd < 0) {
+		free(packet);
+		return -EMFILE;
+	}
+	packet->size = size;
+	memcpy(packet->data, builder->data, size);
+	*conn->queue_end = packet;
+	conn->queue_end = &packet->next;
+	conn->n_queued++;
+	return 0;
+}
+
+void
+conn_send(struct spawner *spawner, uint64_t conn_id,
+	  struct nlmsg_builder *builder, int fd)
+{
+	struct conn *conn = conn_find(spawner, conn_id);
+	size_t size;
+	int r;
+
+	if (!conn)
+		return;
+	r = nlmsg_builder_end(builder, &size);
+	if (r == 0 && !conn->queue)
+		r = fd_send(conn->fd, builder->data, size, &fd, fd >= 0);
+	else if (r == 0)
+		r = -EAGAIN;
+	if (r == -EAGAIN) {
+		r = conn_queue(conn, builder, size, fd);
+		conn_update_watch(spawner, conn);
+	}
+	/* An answer that cannot be given at all: without it the other side
+	 * would wait for ever, so it shall see the end instead. Shut down and
+	 * not closed here, because its own handler may be up the stack. */
+	if (r < 0 && !conn->closing) {
+		log_error(-r, "cannot answer connection %lu",
+			  (unsigned long)conn->id);
+		shutdown(conn->fd, SHUT_RDWR);
+	}
+}
+
+void
+conn_finish(struct spawner *spawner, struct conn *conn)
+{
+	conn->closing = true;
+	if (!conn->queue)
+		shutdown(conn->fd, SHUT_RDWR);
+	else
+		conn_update_watch(spawner, conn);
+}
+
+void
+answer_done(struct spawner *spawner, uint64_t conn_id, uint32_t seq)
+{
+	struct nlmsg_builder builder;
+	uint8_t buf[64];
+
+	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_DONE, seq);
+	conn_send(spawner, conn_id, &builder, -1);
+}
+
+void
+answer_error(struct spawner *spawner, uint64_t conn_id, uint32_t seq,
+	     const struct answer_error *error)
+{
+	struct nlmsg_builder builder;
+	uint8_t buf[1024];
+
+	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_ERROR, seq);
+	nlmsg_put_u32(&builder, OP_ATTR_CODE, error->code);
+	if (error->rule)
+		nlmsg_put_text(&builder, OP_ATTR_RULE, error->rule);
+	if (error->failure)
+		op_put_failure(&builder, error->failure);
+	conn_send(spawner, conn_id, &builder, -1);
+}
+
+/* Give what waits to the socket, then go on with a LIST. */
+static void
+conn_flush(struct spawner *spawner, struct conn *conn)
+{
+	struct conn_packet *packet;
+	int r;
+
+	while ((packet = conn->queue)) {
+		r = fd_send(conn->fd, packet->data, packet->size, &packet->fd,
+			    packet->fd >= 0);
+		if (r == -EAGAIN)
+			return;
+		if (r < 0) {
+			conn_close(spawner, conn);
+			return;
+		}
+		conn_pop(conn);
+	}
+	if (conn->listed)
+		ops_list_continue(spawner, conn);
+	if (conn->closing && !conn->queue && !conn->listed) {
+		conn_close(spawner, conn);
+		return;
+	}
+	conn_update_watch(spawner, conn);
+}
+
+/*
+ * Read one request and run it. 0 = done, -EAGAIN = none there, -EPIPE = the
+ * connection is at its end and was closed. An empty datagram counts as the
+ * end: nobody who keeps the protocol sends one.
+ */
+static int
+conn_read_request(struct spawner *spawner, struct conn *conn)
+{
+	struct request request = { .conn = conn, .conn_id = conn->id };
+	ssize_t n;
+	size_t i;
+
+	memset(spawner->message, 0, NLMSG_HEADER_SIZE);
+	n = fd_recv(conn->fd, spawner->message, sizeof(spawner->message),
+		    request.fds, FD_MSG_MAX, &request.n_fds);
+	if (n == -EAGAIN)
+		return -EAGAIN;
+	if (n == 0 || (n < 0 && n != -EMSGSIZE && n != -EPROTO)) {
+		for (i = 0; n == 0 && i < request.n_fds; i++)
+			fd_close(&request.fds[i]);
+		conn_close(spawner, conn);
+		return -EPIPE;
+	}
+	request.data = spawner->message;
+	if (n < 0) { /* cut: its fds are closed already */
+		memcpy(&request.seq, spawner->message + 8, sizeof(request.seq));
+		ops_refuse_cut(spawner, &request);
+		return 0;
+	}
+	request.size = (size_t)n;
+	ops_dispatch(spawner, &request);
+	for (i = 0; i < request.n_fds; i++)
+		fd_close(&request.fds[i]);
+	return 0;
+}
+
+static void
+conn_on_event(struct spawner *spawner, void *userdata, uint32_t events)
+{
+	struct conn *conn = userdata;
+
+	if (conn->queue || conn->listed) {
+		if (events & (EPOLLERR | EPOLLHUP))
+			conn_close(spawner, conn);
+		else
+			conn_flush(spawner, conn);
+		return;
+	}
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))
+		if (conn_read_request(spawner, conn) < 0)
+			return;
+}
+
+/*
+ * A dead nsexecd's datagrams are read to the end before its successor is
+ * heard: what it asked for was promised to somebody. One that still lives when
+ * a newer one connects is replaced.
+ */
+static void
+conn_retire_worker(struct spawner *spawner)
+{
+	struct conn *conn;
+	size_t i, left = CONN_DRAIN_MAX;
+
+	for (i = 0; i < CONN_MAX; i++) {
+		conn = &spawner->conns.conns[i];
+		if (!conn->id || !conn->is_worker)
+			continue;
+		while (left-- > 0 && conn_read_request(spawner, conn) == 0)
+			;
+		if (conn->id)
+			conn_close(spawner, conn);
+	}
+}
+
+static struct conn *
+conn_free_slot(struct conn_table *table)
+{
+	size_t i;
+
+	for (i = 0; i < CONN_MAX; i++)
+		if (table->conns[i].id == 0)
+			return &table->conns[i];
+	return NULL;
+}
+
+static void
+conn_on_accept(struct spawner *spawner, void *userdata, uint32_t events)
+{
+	struct conn_table *table = &spawner->conns;
+	socklen_t size = sizeof(struct ucred);
+	fd_auto int fd = -1;
+	struct ucred cred;
+	struct conn *conn;
+
+	fd = accept4(table->listen_fd, NULL, NULL,
+		     SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
+		return;
+	if (cred.uid != 0 && cred.uid != spawner->options.worker_uid) {
+		log_note("refused a connection of uid %u", cred.uid);
+		return;
+	}
+	if (cred.uid != 0)
+		conn_retire_worker(spawner);
+	conn = conn_free_slot(table);
+	if (!conn) {
+		log_note("refused a connection: %d are open", CONN_MAX);
+		return;
+	}
+	conn->watch.fn = conn_on_event;
+	conn->watch.userdata = conn;
+	if (watch_add(&spawner->loop, &conn->watch, fd, EPOLLIN) < 0)
+		return;
+	conn->fd = fd_steal(&fd);
+	conn->id = ++table->last_id;
+	conn->uid = cred.uid;
+	conn->pid = cred.pid;
+	conn->is_worker = cred.uid != 0;
+	conn->queue_end = &conn->queue;
+	table->count++;
+}
+
+int
+conn_listen(struct spawner *spawner, int take_listen_fd)
+{
+	struct conn_table *table = &spawner->conns;
+
+	table->listen_fd = take_listen_fd;
+	table->listen_watch.fn = conn_on_accept;
+	return watch_add(&spawner->loop, &table->listen_watch, take_listen_fd,
+			 EPOLLIN);
+}

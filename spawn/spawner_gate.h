@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Gates of created containers: seqpacket listeners gates/ID. Init holds the
+ * listener and accepts until it reads a byte; opening the gate is connecting
+ * to it by name, so a new nsexecd finds it again. The directory belongs to
+ * nsexecd's uid: what lies there under a name is looked at before it is used.
+ */
+#ifndef NSX_SPAWN_SPAWNER_GATE_H
+#define NSX_SPAWN_SPAWNER_GATE_H
+
+#include "lib/err.h"
+
+/* Bind gates/id. A leftover of that name is replaced: its cgroup is new. */
+must_check int gate_listen(int gates_fd, const char *id, int *ret_fd);
+/*
+ * Let init go on and remove the name. -ENOENT: no gate of that name, it was
+ * opened before; -ECONNREFUSED: nobody waits there any more.
+ */
+must_check int gate_open(int gates_fd, int proc_fd, const char *id);
+/* Forget the name, if it is there. */
+void gate_remove(int gates_fd, const char *id);
+
+#endif

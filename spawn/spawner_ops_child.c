@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Operations on one child by pid: STATUS, REAP, PIDFD; and LIST. They serve
+ * container processes alone: a relay or the worker is -ECHILD to everybody.
+ */
+#include "spawn/spawner_ops.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "lib/sys.h"
+#include "spawn/spawner.h"
+#include "spawn/spawner_log.h"
+
+static void
+op_fail_pid(struct spawner *spawner, const struct request *request,
+	    const char *syscall_name, int error)
+{
+	char object[32];
+	const struct op_failure failure = {
+		.code = error == -ECHILD  ? ERRCODE_NOT_FOUND
+			: error == -EBUSY ? ERRCODE_FAILED_PRECONDITION
+					  : ERRCODE_INTERNAL,
+		.error = error,
+		.step = "child",
+		.syscall = syscall_name,
+		.object = object
+	};
+	struct op_message msg;
+	struct nlmsg_error ignored;
+
+	snprintf(object, sizeof(object), "pid");
+	if (op_decode(request->data, request->size, &msg, &ignored) == 0)
+		snprintf(object, sizeof(object), "pid %u", msg.pid);
+	ops_fail(spawner, request, &failure);
+}
+
+/* The child and what the kernel says of it. 0 or -errno, answered. */
+static int
+op_find_child(struct spawner *spawner, const struct request *request,
+	      const struct op_message *msg, struct child **ret,
+	      struct child_exit *ret_exit)
+{
+	struct child *child = child_find(&spawner->children, (pid_t)msg->pid);
+	int r = child ? child_peek(child->pid, ret_exit) : -ECHILD;
+
+	if (r < 0) {
+		op_fail_pid(spawner, request, "waitid", r);
+		return r;
+	}
+	*ret = child;
+	return 0;
+}
+
+/* PF_FORKNOEXEC is cleared exactly at exec and stays readable on a zombie. */
+static bool
+op_execed(const struct proc_stat *stat)
+{
+	return !(stat->flags & SYS_PF_FORKNOEXEC);
+}
+
+void
+op_status(struct spawner *spawner, const struct request *request,
+	  const struct op_message *msg)
+{
+	struct nlmsg_builder builder;
+	struct child_exit end;
+	struct proc_stat stat;
+	struct child *child;
+	uint8_t buf[512];
+	int r;
+
+	if (op_find_child(spawner, request, msg, &child, &end) < 0)
+		return;
+	r = proc_stat_read(spawner->proc_fd, child->pid, &stat);
+	if (r < 0) {
+		op_fail_pid(spawner, request, "read", r);
+		return;
+	}
+	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_STATUS,
+			   request->seq);
+	nlmsg_put_u32(&builder, OP_ATTR_PID, (uint32_t)child->pid);
+	nlmsg_put_u64(&builder, OP_ATTR_START_TIME, child->start_time);
+	nlmsg_put_u32(&builder, OP_ATTR_EXECED, op_execed(&stat));
+	nlmsg_put_u32(&builder, OP_ATTR_EXITED, end.exited);
+	if (end.exited) {
+		nlmsg_put_u32(&builder, OP_ATTR_WAIT_STATUS, end.wait_status);
+		nlmsg_put(&builder, OP_ATTR_RUSAGE, &end.rusage,
+			  sizeof(end.rusage));
+	}
+	conn_send(spawner, request->conn_id, &builder, -1);
+}
+
+void
+op_reap(struct spawner *spawner, const struct request *request,
+	const struct op_message *msg)
+{
+	struct child_exit end;
+	struct child *child;
+	int r;
+
+	if (op_find_child(spawner, request, msg, &child, &end) < 0)
+		return;
+	r = child_reap(child->pid, &end);
+	if (r < 0) {
+		op_fail_pid(spawner, request, "waitid", r);
+		return;
+	}
+	child_remove(&spawner->children, child);
+	answer_done(spawner, request->conn_id, request->seq);
+}
+
+void
+op_pidfd(struct spawner *spawner, const struct request *request,
+	 const struct op_message *msg)
+{
+	struct nlmsg_builder builder;
+	fd_auto int pidfd = -1;
+	struct child_exit end;
+	struct child *child;
+	uint8_t buf[64];
+
+	if (op_find_child(spawner, request, msg, &child, &end) < 0)
+		return;
+	pidfd = sys_pidfd_open(child->pid);
+	if (pidfd < 0) {
+		op_fail_pid(spawner, request, "pidfd_open", pidfd);
+		pidfd = -1;
+		return;
+	}
+	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_DONE,
+			   request->seq);
+	conn_send(spawner, request->conn_id, &builder, pidfd);
+}
+
+/* What the table holds, asked of the kernel anew for each. */
+static void
+op_list_entry(struct spawner *spawner, struct conn *conn, pid_t pid)
+{
+	struct child *child = child_find(&spawner->children, pid);
+	struct nlmsg_builder builder;
+	struct child_exit end;
+	struct proc_stat stat;
+	uint8_t buf[512];
+
+	if (!child || child_peek(pid, &end) < 0 ||
+	    proc_stat_read(spawner->proc_fd, pid, &stat) < 0)
+		return; /* reaped since */
+	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_ENTRY,
+			   conn->list_seq);
+	nlmsg_put_text(&builder, OP_ATTR_CONTAINER, child->name.id);
+	nlmsg_put_u32(&builder, OP_ATTR_PID, (uint32_t)pid);
+	nlmsg_put_u32(&builder, OP_ATTR_UID, child->name.owner);
+	nlmsg_put_u64(&builder, OP_ATTR_START_TIME, stat.start_time);
+	nlmsg_put_u32(&builder, OP_ATTR_EXECED, op_execed(&stat));
+	nlmsg_put_u32(&builder, OP_ATTR_EXITED, end.exited);
+	conn_send(spawner, conn->id, &builder, -1);
+}
+
+void
+ops_list_continue(struct spawner *spawner, struct conn *conn)
+{
+	while (conn->list_next < conn->n_listed && !conn->queue)
+		op_list_entry(spawner, conn, conn->listed[conn->list_next++]);
+	if (conn->list_next < conn->n_listed)
+		return;
+	free(conn->listed);
+	conn->listed = NULL;
+	answer_done(spawner, conn->id, conn->list_seq);
+}
+
+void
+op_list(struct spawner *spawner, const struct request *request,
+	const struct op_message *msg)
+{
+	struct conn *conn = request->conn;
+	struct child *child;
+	size_t i, n = 0;
+
+	/* A second LIST before the first is out cannot be read; but a worker
+	 * that is being retired is read without regard to that. */
+	if (conn->listed) {
+		ops_refuse(spawner, request, ERRCODE_OVERLOADED,
+			   "another list is under way");
+		return;
+	}
+	conn->listed = calloc(spawner->children.count + 1, sizeof(int));
+	if (!conn->listed) {
+		ops_refuse(spawner, request, ERRCODE_OVERLOADED, "no memory");
+		return;
+	}
+	for (i = 0; i < CHILD_BUCKETS; i++)
+		for (child = spawner->children.by_pid[i]; child;
+		     child = child->next_pid)
+			conn->listed[n++] = child->pid;
+	conn->n_listed = n;
+	conn->list_next = 0;
+	conn->list_seq = request->seq;
+	ops_list_continue(spawner, conn);
+}

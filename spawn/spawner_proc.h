@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the kernel says of a process, read through a procfs of our own: a
+ * detached mount that nobody can hide, over-mount or swap (hidepid on /proc
+ * breaks anything else). Pids given here are pids of our pid namespace; the
+ * caller of these functions has proven that they cannot be reused meanwhile.
+ */
+#ifndef NSX_SPAWN_SPAWNER_PROC_H
+#define NSX_SPAWN_SPAWNER_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/err.h"
+
+#define PROC_PATH_MAX 4096
+
+struct proc_stat {
+	char state;	     /* field 3: R, S, D, T, Z, ... */
+	uint32_t flags;	     /* field 9: PF_* */
+	uint64_t start_time; /* field 22 */
+};
+
+/* A new detached procfs; where the kernel refuses one, the one at /proc. */
+must_check int proc_open(int *ret_fd);
+
+/* Pure: the text of /proc/PID/stat. 0 or -EBADMSG. */
+must_check int proc_stat_parse(const char *text, struct proc_stat *ret);
+must_check int proc_stat_read(int proc_fd, pid_t pid, struct proc_stat *ret);
+
+/*
+ * The process's v2 cgroup as our cgroup namespace shows it, without the
+ * " (deleted)" that a zombie may carry. buf holds PROC_PATH_MAX bytes.
+ */
+must_check int proc_cgroup_read(int proc_fd, pid_t pid, char *buf);
+/* Pure: the "0::" line of text, in place. NULL if there is none. */
+char *proc_cgroup_parse(char *text);
+
+/* Real uid of a process. */
+must_check int proc_uid_read(int proc_fd, pid_t pid, uid_t *ret);
+
+typedef void (*proc_child_fn)(void *userdata, pid_t pid);
+/* Calls fn for every child of the calling thread, zombies too. */
+must_check int proc_children(int proc_fd, proc_child_fn fn, void *userdata);
+
+#endif

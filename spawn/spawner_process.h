@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The spawner as a process: what it is made of before it listens. */
+#ifndef NSX_SPAWN_SPAWNER_PROCESS_H
+#define NSX_SPAWN_SPAWNER_PROCESS_H
+
+#include "lib/err.h"
+
+struct spawner;
+
+/*
+ * In this order: descriptors, directory, umask, name, dumpable, limits,
+ * signals. 0 or -errno with a line on standard error.
+ */
+must_check int process_init(struct spawner *spawner);
+/* Nobody reads what we print any more. */
+void process_detach(void);
+/* Tell systemd that we are ready: one datagram, as sd_notify(3) says. */
+void process_notify_ready(const char *notify_socket);
+
+#endif
