@@ -25,13 +25,13 @@
 
 enum dialect {
 	DIALECT_NONE,
-	DIALECT_D1,	/* 1.0.0-rc2 */
-	DIALECT_D2,	/* the commit of 2016-10 */
-	DIALECT_M0,	/* 1.0.0-rc5 */
-	DIALECT_M1,	/* 1.0.3 */
-	DIALECT_M2,	/* 1.1.5 */
-	DIALECT_M3,	/* 1.3 */
-	DIALECT_NX,	/* ours, between nsexecd and nsexec-spawner */
+	DIALECT_D1, /* 1.0.0-rc2 */
+	DIALECT_D2, /* the commit of 2016-10 */
+	DIALECT_M0, /* 1.0.0-rc5 */
+	DIALECT_M1, /* 1.0.3 */
+	DIALECT_M2, /* 1.1.5 */
+	DIALECT_M3, /* 1.3 */
+	DIALECT_NX, /* ours, between nsexecd and nsexec-spawner */
 	N_DIALECTS,
 };
 
@@ -59,56 +59,56 @@ enum bootstrap_attr {
 	BOOTSTRAP_MOUNT_SOURCES,
 	BOOTSTRAP_TIME_OFFSETS,
 	/* ours; the number on the wire is 28001 + (attr - CONTAINER) */
-	BOOTSTRAP_CONTAINER,	  /* text: id, also the cgroup's name */
-	BOOTSTRAP_FD_ROLES,	  /* u32[]: enum fd_role of each fd sent along */
-	BOOTSTRAP_ARGV,		  /* NUL-ended strings, at least one */
-	BOOTSTRAP_ENV,		  /* NUL-ended strings */
-	BOOTSTRAP_EXEC_BLOCK,	  /* struct: argv and env are in the memfd */
-	BOOTSTRAP_JOINS,	  /* packed, see struct bootstrap_join */
-	BOOTSTRAP_CWD,		  /* text */
-	BOOTSTRAP_UID,		  /* u32, inside the user namespace */
-	BOOTSTRAP_GID,		  /* u32 */
-	BOOTSTRAP_GROUPS,	  /* u32[], may be empty */
-	BOOTSTRAP_KEEP_GROUPS,	  /* u32 bool */
-	BOOTSTRAP_CAPS,		  /* struct bootstrap_caps */
-	BOOTSTRAP_NO_NEW_PRIVS,	  /* u32 bool */
-	BOOTSTRAP_RLIMITS,	  /* struct bootstrap_rlimit[] */
-	BOOTSTRAP_UMASK,	  /* u32, 0 to 0777 */
-	BOOTSTRAP_NICE,		  /* u32 holding an int32, -20 to 19 */
-	BOOTSTRAP_HOSTNAME,	  /* text, 1 to 64 bytes */
-	BOOTSTRAP_DOMAINNAME,	  /* text, 1 to 64 bytes */
-	BOOTSTRAP_LOOPBACK,	  /* u32 bool: lo up in a new net namespace */
-	BOOTSTRAP_ROOTFS,	  /* text, absolute */
-	BOOTSTRAP_ROOT_READONLY,  /* u32 bool */
-	BOOTSTRAP_PROPAGATION,	  /* u32 enum bootstrap_propagation */
-	BOOTSTRAP_MOUNT_PROC,	  /* u32 bool */
-	BOOTSTRAP_MOUNTS,	  /* packed, see struct bootstrap_mount */
-	BOOTSTRAP_STDIO,	  /* packed, three struct bootstrap_stdio */
-	BOOTSTRAP_PASSED_FDS,	  /* struct bootstrap_passed_fd[] */
-	BOOTSTRAP_N_CHANNEL_FDS,  /* u32: descriptors to expect, 0 to 32 */
-	BOOTSTRAP_SEND_PIDFD,	  /* u32 bool */
-	BOOTSTRAP_GATE,		  /* u32 enum bootstrap_gate */
+	BOOTSTRAP_CONTAINER,	 /* text: id, also the cgroup's name */
+	BOOTSTRAP_FD_ROLES,	 /* u32[]: enum fd_role of each fd sent along */
+	BOOTSTRAP_ARGV,		 /* NUL-ended strings, at least one */
+	BOOTSTRAP_ENV,		 /* NUL-ended strings */
+	BOOTSTRAP_EXEC_BLOCK,	 /* struct: argv and env are in the memfd */
+	BOOTSTRAP_JOINS,	 /* packed, see struct bootstrap_join */
+	BOOTSTRAP_CWD,		 /* text */
+	BOOTSTRAP_UID,		 /* u32, inside the user namespace */
+	BOOTSTRAP_GID,		 /* u32 */
+	BOOTSTRAP_GROUPS,	 /* u32[], may be empty */
+	BOOTSTRAP_KEEP_GROUPS,	 /* u32 bool */
+	BOOTSTRAP_CAPS,		 /* struct bootstrap_caps */
+	BOOTSTRAP_NO_NEW_PRIVS,	 /* u32 bool */
+	BOOTSTRAP_RLIMITS,	 /* struct bootstrap_rlimit[] */
+	BOOTSTRAP_UMASK,	 /* u32, 0 to 0777 */
+	BOOTSTRAP_NICE,		 /* u32 holding an int32, -20 to 19 */
+	BOOTSTRAP_HOSTNAME,	 /* text, 1 to 64 bytes */
+	BOOTSTRAP_DOMAINNAME,	 /* text, 1 to 64 bytes */
+	BOOTSTRAP_LOOPBACK,	 /* u32 bool: lo up in a new net namespace */
+	BOOTSTRAP_ROOTFS,	 /* text, absolute */
+	BOOTSTRAP_ROOT_READONLY, /* u32 bool */
+	BOOTSTRAP_PROPAGATION,	 /* u32 enum bootstrap_propagation */
+	BOOTSTRAP_MOUNT_PROC,	 /* u32 bool */
+	BOOTSTRAP_MOUNTS,	 /* packed, see struct bootstrap_mount */
+	BOOTSTRAP_STDIO,	 /* packed, three struct bootstrap_stdio */
+	BOOTSTRAP_PASSED_FDS,	 /* struct bootstrap_passed_fd[] */
+	BOOTSTRAP_N_CHANNEL_FDS, /* u32: descriptors to expect, 0 to 32 */
+	BOOTSTRAP_SEND_PIDFD,	 /* u32 bool */
+	BOOTSTRAP_GATE,		 /* u32 enum bootstrap_gate */
 	BOOTSTRAP_PARENT_DEATH_SIGNAL, /* u32, 1 to 64 */
-	BOOTSTRAP_SETGROUPS_MODE, /* u32 enum bootstrap_setgroups */
-	BOOTSTRAP_PHASE_TIMEOUT_MS, /* u32, 1 to 60000 */
-	BOOTSTRAP_PID,		  /* u32: EXEC only, the container's init */
+	BOOTSTRAP_SETGROUPS_MODE,      /* u32 enum bootstrap_setgroups */
+	BOOTSTRAP_PHASE_TIMEOUT_MS,    /* u32, 1 to 60000 */
+	BOOTSTRAP_PID, /* u32: EXEC only, the container's init */
 	N_BOOTSTRAP_ATTRS,
 };
 
 /* What a descriptor sent along with START or EXEC is. */
 enum fd_role {
 	FD_ROLE_NONE,
-	FD_ROLE_INIT_CHANNEL,	/* seqpacket; stages report, gate byte comes */
-	FD_ROLE_CALLER,		/* the caller's RPC connection: its credentials */
-	FD_ROLE_FD_CHANNEL,	/* the caller's fd socket connection, unread */
-	FD_ROLE_EXEC_BLOCK,	/* sealed memfd with argv and env */
+	FD_ROLE_INIT_CHANNEL, /* seqpacket; stages report, gate byte comes */
+	FD_ROLE_CALLER,	      /* the caller's RPC connection: its credentials */
+	FD_ROLE_FD_CHANNEL,   /* the caller's fd socket connection, unread */
+	FD_ROLE_EXEC_BLOCK,   /* sealed memfd with argv and env */
 	N_FD_ROLES,
 };
 
 enum bootstrap_gate {
-	GATE_NONE,	/* exec at once */
-	GATE_CHANNEL,	/* one byte on the init channel; EOF = exit, no exec */
-	GATE_NAMED,	/* one byte on a connection to gates/ID */
+	GATE_NONE,    /* exec at once */
+	GATE_CHANNEL, /* one byte on the init channel; EOF = exit, no exec */
+	GATE_NAMED,   /* one byte on a connection to gates/ID */
 };
 
 enum bootstrap_propagation {
@@ -119,15 +119,16 @@ enum bootstrap_propagation {
 };
 
 enum bootstrap_setgroups {
-	BOOTSTRAP_SETGROUPS_AUTO = 1, /* deny only where the kernel demands it */
+	BOOTSTRAP_SETGROUPS_AUTO =
+		1, /* deny only where the kernel demands it */
 	BOOTSTRAP_SETGROUPS_ALLOW,
 	BOOTSTRAP_SETGROUPS_DENY,
 };
 
 enum bootstrap_join_how {
-	JOIN_PATH = 1,	/* text, opened by the stage as the caller */
-	JOIN_PID = 2,	/* pid + start time or pidfs inode (0 = not given) */
-	JOIN_FD = 3,	/* index into the fd channel message */
+	JOIN_PATH = 1, /* text, opened by the stage as the caller */
+	JOIN_PID = 2,  /* pid + start time or pidfs inode (0 = not given) */
+	JOIN_FD = 3,   /* index into the fd channel message */
 };
 
 #define BOOTSTRAP_MAX_JOINS 8
@@ -135,8 +136,8 @@ enum bootstrap_join_how {
  * u64 start_time, u64 inode, then path_size bytes (NUL counted; 0 = none). */
 struct bootstrap_join {
 	uint32_t how;
-	uint32_t clone_flag;	/* exactly one CLONE_NEW* */
-	uint32_t number;	/* pid or fd index */
+	uint32_t clone_flag; /* exactly one CLONE_NEW* */
+	uint32_t number;     /* pid or fd index */
 	uint64_t start_time;
 	uint64_t inode;
 	const char *path;
@@ -182,13 +183,13 @@ struct bootstrap_stdio {
 
 struct bootstrap_passed_fd {
 	uint32_t fd_index;
-	uint32_t number;	/* 3 to 1023, no number twice */
+	uint32_t number; /* 3 to 1023, no number twice */
 };
 #define BOOTSTRAP_MAX_CHANNEL_FDS 32
 
 struct bootstrap_rlimit {
 	uint32_t resource;
-	uint32_t reserved;	/* 0 */
+	uint32_t reserved; /* 0 */
 	uint64_t soft;
 	uint64_t hard;
 };
@@ -199,15 +200,15 @@ struct bootstrap_rlimit {
 #define BOOTSTRAP_CAPS_INHERITABLE 8u
 #define BOOTSTRAP_CAPS_AMBIENT 16u
 struct bootstrap_caps {
-	uint32_t present;	/* BOOTSTRAP_CAPS_* bits */
-	uint32_t reserved;	/* 0 */
+	uint32_t present;  /* BOOTSTRAP_CAPS_* bits */
+	uint32_t reserved; /* 0 */
 	uint64_t bounding, permitted, effective, inheritable, ambient;
 };
 
 struct bootstrap_exec_block {
-	uint32_t argc;		/* 1 or more */
+	uint32_t argc; /* 1 or more */
 	uint32_t envc;
-	uint64_t size;		/* bytes of the memfd: argv strings, then env */
+	uint64_t size; /* bytes of the memfd: argv strings, then env */
 };
 #define BOOTSTRAP_EXEC_BLOCK_MAX (2u * 1024u * 1024u)
 
@@ -223,13 +224,13 @@ struct bootstrap_bytes {
 struct bootstrap {
 	enum dialect dialect;
 	uint32_t seq;
-	uint16_t type;		/* nlmsg_type: 62000, or EXEC's (proto/ops.h) */
-	uint64_t present;	/* bit n = enum bootstrap_attr n was there */
+	uint16_t type;	  /* nlmsg_type: 62000, or EXEC's (proto/ops.h) */
+	uint64_t present; /* bit n = enum bootstrap_attr n was there */
 
 	uint32_t clone_flags;
 	const char *console;
-	const char *ns_paths;	/* "type:path,..." */
-	const char *uid_map;	/* text of rows, size without NUL below */
+	const char *ns_paths; /* "type:path,..." */
+	const char *uid_map;  /* text of rows, size without NUL below */
 	size_t uid_map_size;
 	const char *gid_map;
 	size_t gid_map_size;
@@ -292,10 +293,10 @@ _Static_assert(N_BOOTSTRAP_ATTRS <= 64, "present is 64 bits");
 
 /* Why a message was refused: names the attribute and the rule. */
 struct bootstrap_error {
-	int attr;		/* enum bootstrap_attr, or -1: header or unknown */
-	uint16_t type;		/* number on the wire */
-	size_t offset;		/* in the message */
-	char text[160];		/* "attribute uid map (27283): 341 rows, at most 340" */
+	int attr;	/* enum bootstrap_attr, or -1: header or unknown */
+	uint16_t type;	/* number on the wire */
+	size_t offset;	/* in the message */
+	char text[160]; /* "attribute uid map (27283): 341 rows, at most 340" */
 };
 
 /* "clone flags", "uid map", ... */

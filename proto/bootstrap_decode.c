@@ -242,16 +242,17 @@ header_error(struct bootstrap_error *error, const struct nlmsg_error *cause)
 }
 
 static int
-decode_header(enum dialect dialect, uint16_t expected_type, const void *data,
-	      size_t size, struct bootstrap *ret, struct bootstrap_error *error)
+decode_header(const struct bootstrap_wire *wire, struct bootstrap *ret,
+	      struct bootstrap_error *error)
 {
+	enum dialect dialect = wire->dialect;
 	struct nlmsg_header header;
 	struct nlmsg_error cause;
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->dialect = dialect;
-	r = nlmsg_header_decode(data, size, &header, &cause);
+	r = nlmsg_header_decode(wire->data, wire->size, &header, &cause);
 	if (r < 0)
 		return header_error(error, &cause);
 	ret->seq = header.seq;
@@ -262,15 +263,15 @@ decode_header(enum dialect dialect, uint16_t expected_type, const void *data,
 		error_printf(error, "type 2 is NLMSG_ERROR");
 		return -EBADMSG;
 	}
-	if (header.type != expected_type) {
+	if (header.type != wire->type) {
 		error_printf(error, "type %u, must be %u", header.type,
-			     expected_type);
+			     wire->type);
 		return -EBADMSG;
 	}
-	/* The walker below lets the last padding be missing. */
-	if (size % 4 != 0 &&
-	    !(dialect_has_short_bools(dialect) && size % 4 == 1)) {
-		error_printf(error, "length %zu is no multiple of 4", size);
+	/* 2016: decode_attr() looks at the padding of the last one. */
+	if (wire->size % 4 != 0 && !dialect_has_short_bools(dialect)) {
+		error_printf(error, "length %zu is no multiple of 4",
+			     wire->size);
 		return -EBADMSG;
 	}
 	return 0;
@@ -328,25 +329,24 @@ walk_error(const struct bootstrap *msg, const struct nlmsg_error *cause,
 }
 
 int
-bootstrap_decode_all(enum dialect dialect, uint16_t expected_type,
-		     const void *data, size_t size, struct bootstrap *ret,
+bootstrap_decode_all(const struct bootstrap_wire *wire, struct bootstrap *ret,
 		     struct bootstrap_error *ret_error)
 {
 	struct bootstrap_decoder decoder = {
 		.msg = ret,
 		.error = ret_error,
-		.message_size = size,
+		.message_size = wire->size,
 	};
 	struct nlmsg_error cause = { 0 };
 	struct nlmsg_iter iter;
 	struct nlmsg_attr attr;
 	int r;
 
-	assert(dialect > DIALECT_NONE && dialect < N_DIALECTS);
-	r = decode_header(dialect, expected_type, data, size, ret, ret_error);
+	assert(wire->dialect > DIALECT_NONE && wire->dialect < N_DIALECTS);
+	r = decode_header(wire, ret, ret_error);
 	if (r < 0)
 		return r;
-	nlmsg_iter_init(&iter, data, size);
+	nlmsg_iter_init(&iter, wire->data, wire->size);
 	while ((r = nlmsg_iter_next(&iter, &attr, &cause)) > 0) {
 		r = decode_attr(&decoder, &attr);
 		if (r < 0)
@@ -354,7 +354,7 @@ bootstrap_decode_all(enum dialect dialect, uint16_t expected_type,
 	}
 	if (r < 0)
 		return walk_error(ret, &cause, ret_error);
-	if (dialect == DIALECT_NX)
+	if (wire->dialect == DIALECT_NX)
 		return bootstrap_check_nx(&decoder);
 	return 0;
 }
@@ -364,9 +364,7 @@ bootstrap_decode(enum dialect dialect, uint16_t expected_type, const void *data,
 		 size_t size, struct bootstrap *ret,
 		 struct bootstrap_error *ret_error)
 {
-	int r;
+	struct bootstrap_wire wire = { dialect, expected_type, data, size };
 
-	r = bootstrap_decode_all(dialect, expected_type, data, size, ret,
-				 ret_error);
-	return r < 0 ? -EBADMSG : 0;
+	return bootstrap_decode_all(&wire, ret, ret_error) < 0 ? -EBADMSG : 0;
 }

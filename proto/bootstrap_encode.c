@@ -327,9 +327,11 @@ int
 bootstrap_encode(const struct bootstrap *msg, void *buf, size_t buf_size,
 		 size_t *ret_size, struct bootstrap_error *ret_error)
 {
+	struct bootstrap_wire wire = { .dialect = msg->dialect,
+				       .type = msg->type,
+				       .data = buf };
 	struct nlmsg_builder builder;
 	struct bootstrap check;
-	size_t size;
 	int r;
 
 	*ret_error = (struct bootstrap_error){ .attr = -1 };
@@ -351,13 +353,12 @@ bootstrap_encode(const struct bootstrap *msg, void *buf, size_t buf_size,
 	r = write_all(msg, &builder, ret_error);
 	if (r < 0)
 		return r;
-	r = nlmsg_builder_end(&builder, &size);
+	r = nlmsg_builder_end(&builder, &wire.size);
 	if (r < 0)
 		return r;
-	r = bootstrap_decode_all(msg->dialect, msg->type, buf, size, &check,
-				 ret_error);
+	r = bootstrap_decode_all(&wire, &check, ret_error);
 	if (r < 0)
 		return r == -EMSGSIZE ? r : -EINVAL;
-	*ret_size = size;
+	*ret_size = wire.size;
 	return 0;
 }

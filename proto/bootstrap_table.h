@@ -55,10 +55,16 @@ int bootstrap_fail(struct bootstrap_decoder *decoder, const char *fmt, ...)
 int bootstrap_fail_limit(struct bootstrap_decoder *decoder, const char *fmt,
 			 ...) printf_like(2, 3);
 
+/* What came over the wire, and what it should be. */
+struct bootstrap_wire {
+	enum dialect dialect;
+	uint16_t type;
+	const void *data;
+	size_t size;
+};
 /* As bootstrap_decode(), but a crossed limit is -EMSGSIZE. */
-must_check int bootstrap_decode_all(enum dialect dialect,
-				    uint16_t expected_type, const void *data,
-				    size_t size, struct bootstrap *ret,
+must_check int bootstrap_decode_all(const struct bootstrap_wire *wire,
+				    struct bootstrap *ret,
 				    struct bootstrap_error *ret_error);
 /* The rules that bind attributes of NX to each other. */
 must_check int bootstrap_check_nx(struct bootstrap_decoder *decoder);

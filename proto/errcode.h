@@ -39,9 +39,9 @@ enum errcode {
 
 struct errcode_row {
 	const char *name;
-	int ttrpc;	/* gRPC status code */
-	int verb_exit;	/* nsexecctl, verbs that run nothing */
-	int run_exit;	/* nsexecctl run, exec, enter */
+	int ttrpc;     /* gRPC status code */
+	int verb_exit; /* nsexecctl, verbs that run nothing */
+	int run_exit;  /* nsexecctl run, exec, enter */
 	bool retryable;
 };
 /* Row of a code; INTERNAL's for a number that is not one. */

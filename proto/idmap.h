@@ -13,8 +13,8 @@
 
 #include "lib/err.h"
 
-#define IDMAP_MAX_ROWS 340	/* kernel, since 4.15 */
-#define IDMAP_MAX_TEXT 4094	/* bytes without the NUL */
+#define IDMAP_MAX_ROWS 340  /* kernel, since 4.15 */
+#define IDMAP_MAX_TEXT 4094 /* bytes without the NUL */
 
 struct idmap_row {
 	uint32_t container_id;
@@ -37,7 +37,7 @@ enum idmap_preset {
 	IDMAP_EXPLICIT = 1,
 	IDMAP_ROOT,	/* 0 <own> 1 */
 	IDMAP_CURRENT,	/* <own> <own> 1 */
-	IDMAP_IDENTITY,	/* 0 0 4294967295 */
+	IDMAP_IDENTITY, /* 0 0 4294967295 */
 	IDMAP_KEEP_ID,	/* own -> own, the ranges fill 0..own-1 and own+1.. */
 	IDMAP_AUTO,	/* 0 <own> 1, then the ranges from 1 on */
 	IDMAP_MAX_UID,	/* 0 MAX 1, 1 1 MAX-1 (garden's executor) */
@@ -47,8 +47,8 @@ enum idmap_preset {
 /* Why a map is wrong. row counts from 0; -1 = the map as a whole. */
 struct idmap_error {
 	int row;
-	char rule[160];		/* "row 2: host ids 100..199 overlap row 0" */
-	char hint[160];		/* what to change */
+	char rule[160]; /* "row 2: host ids 100..199 overlap row 0" */
+	char hint[160]; /* what to change */
 };
 
 /*
@@ -72,8 +72,8 @@ must_check int idmap_check(const struct idmap *map,
 			   struct idmap_error *ret_error);
 
 /* "container host size\n" per row. 0 and *ret_size, or -EMSGSIZE. */
-must_check int idmap_format(const struct idmap *map, char *buf,
-			    size_t buf_size, size_t *ret_size);
+must_check int idmap_format(const struct idmap *map, char *buf, size_t buf_size,
+			    size_t *ret_size);
 
 /*
  * Parse that text (also /proc/PID/uid_map's padded form). 0 or -EINVAL with

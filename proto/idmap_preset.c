@@ -70,15 +70,14 @@ add_row(struct idmap *map, uint32_t container_id, uint32_t host_id,
 }
 
 /*
- * Lay the ranges onto container ids from first up to, not including, end
- * (a hole of 1 at hole is jumped over). Ranges beyond the id space are cut.
+ * Lay the ranges onto all container ids but one, which has its row already.
+ * What goes beyond the id space is cut.
  */
 static int
-add_ranges(struct idmap *map, uint32_t first, uint32_t hole,
-	   const struct idmap_range *ranges, size_t n_ranges,
-	   struct idmap_error *error)
+add_ranges(struct idmap *map, uint32_t hole, const struct idmap_range *ranges,
+	   size_t n_ranges, struct idmap_error *error)
 {
-	uint64_t next = first;
+	uint64_t next = hole == 0 ? 1 : 0;
 	size_t i;
 	int r;
 
@@ -112,8 +111,7 @@ build_keep_id(uint32_t own, const struct idmap_range *ranges, size_t n_ranges,
 	r = add_row(map, own, own, 1, error);
 	if (r < 0)
 		return r;
-	return add_ranges(map, own == 0 ? 1 : 0, own == 0 ? UINT32_MAX : own,
-			  ranges, n_ranges, error);
+	return add_ranges(map, own, ranges, n_ranges, error);
 }
 
 static int
@@ -161,8 +159,7 @@ idmap_preset_build(enum idmap_preset preset, uint32_t own, uint32_t max,
 	case IDMAP_AUTO:
 		r = add_row(ret, 0, own, 1, ret_error);
 		if (r == 0)
-			r = add_ranges(ret, 1, UINT32_MAX, ranges, n_ranges,
-				       ret_error);
+			r = add_ranges(ret, 0, ranges, n_ranges, ret_error);
 		break;
 	case IDMAP_MAX_UID:
 		r = build_max_uid(max, ret, ret_error);

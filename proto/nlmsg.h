@@ -21,8 +21,8 @@
 
 #define NLMSG_HEADER_SIZE 16u
 #define NLMSG_ATTR_HEADER_SIZE 4u
-#define NLMSG_MAX (128u * 1024u)       /* whole message */
-#define NLMSG_ATTR_LEN_MAX 65535u      /* nla_len */
+#define NLMSG_MAX (128u * 1024u)  /* whole message */
+#define NLMSG_ATTR_LEN_MAX 65535u /* nla_len */
 #define NLMSG_FLAG_REQUEST 1u
 
 struct nlmsg_header {
@@ -38,13 +38,13 @@ struct nlmsg_attr {
 	uint16_t type;
 	const uint8_t *value;
 	size_t size;
-	size_t offset;	/* of the attribute in the message, for diagnostics */
+	size_t offset; /* of the attribute in the message, for diagnostics */
 };
 
 /* What was wrong, for an error text. All static strings. */
 struct nlmsg_error {
 	const char *rule;
-	uint16_t type;		/* attribute, 0 = the header */
+	uint16_t type; /* attribute, 0 = the header */
 	size_t offset;
 };
 
@@ -79,12 +79,12 @@ must_check int nlmsg_iter_next(struct nlmsg_iter *iter,
  */
 struct nlmsg_builder {
 	uint8_t *data;
-	size_t size;	/* of the buffer */
+	size_t size; /* of the buffer */
 	size_t used;
-	size_t open;	/* offset of the attribute being built */
+	size_t open; /* offset of the attribute being built */
 	int error;
-	uint16_t error_type;	/* attribute that did not fit */
-	bool attr_too_long;	/* it was over 65,535 bytes by itself */
+	uint16_t error_type; /* attribute that did not fit */
+	bool attr_too_long;  /* it was over 65,535 bytes by itself */
 };
 void nlmsg_builder_init(struct nlmsg_builder *builder, void *data, size_t size,
 			uint16_t type, uint32_t seq);
@@ -117,7 +117,6 @@ must_check int nlmsg_builder_end(struct nlmsg_builder *builder,
 must_check int nlmsg_attr_u32(const struct nlmsg_attr *attr, uint32_t *ret);
 must_check int nlmsg_attr_u64(const struct nlmsg_attr *attr, uint64_t *ret);
 /* A NUL-terminated value without inner NUL. */
-must_check int nlmsg_attr_text(const struct nlmsg_attr *attr,
-			       const char **ret);
+must_check int nlmsg_attr_text(const struct nlmsg_attr *attr, const char **ret);
 
 #endif

@@ -19,9 +19,9 @@
 /* One row per kind, in runc's order user ipc uts net pid mnt cgroup time;
  * index = nsexec.v1.NamespaceKind - 1. */
 struct ns_kind {
-	const char *name;	 /* "user", as in /proc/PID/ns and in messages */
-	const char *proc_name;	 /* what a joiner opens: "ns/user" */
-	uint32_t clone_flag;	 /* CLONE_NEW* */
+	const char *name;      /* "user", as in /proc/PID/ns and in messages */
+	const char *proc_name; /* what a joiner opens: "ns/user" */
+	uint32_t clone_flag;   /* CLONE_NEW* */
 };
 extern const struct ns_kind ns_kinds[N_NS_KINDS];
 
@@ -31,14 +31,14 @@ int ns_kind_by_flag(uint32_t clone_flag);
 
 /* A step of the plan. */
 enum nsplan_pass {
-	NSPLAN_JOIN_EARLY = 1,	/* all but user; EPERM puts it off */
-	NSPLAN_JOIN_USER,	/* then setresgid(0), setresuid(0) */
-	NSPLAN_JOIN_LATE,	/* what was put off; strict */
-	NSPLAN_CLONE,		/* flags of the clone that makes init */
-	NSPLAN_MAP,		/* id maps and setgroups, from outside */
-	NSPLAN_BECOME,		/* setresgid, setresuid in the new user ns */
-	NSPLAN_UNSHARE,		/* flags of init's unshare */
-	NSPLAN_OFFSETS,		/* timens_offsets, from outside */
+	NSPLAN_JOIN_EARLY = 1, /* all but user; EPERM puts it off */
+	NSPLAN_JOIN_USER,      /* then setresgid(0), setresuid(0) */
+	NSPLAN_JOIN_LATE,      /* what was put off; strict */
+	NSPLAN_CLONE,	       /* flags of the clone that makes init */
+	NSPLAN_MAP,	       /* id maps and setgroups, from outside */
+	NSPLAN_BECOME,	       /* setresgid, setresuid in the new user ns */
+	NSPLAN_UNSHARE,	       /* flags of init's unshare */
+	NSPLAN_OFFSETS,	       /* timens_offsets, from outside */
 };
 struct nsplan_step {
 	enum nsplan_pass pass;

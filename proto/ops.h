@@ -5,7 +5,8 @@
  * request. Numbers of nsexecd's requests (type):
  *
  *   START 62000  bootstrap message NX; fds by FD_ROLES: INIT_CHANNEL, CALLER,
- *                FD_CHANNEL (if N_CHANNEL_FDS or SEND_PIDFD), EXEC_BLOCK (if so)
+ *                FD_CHANNEL (if N_CHANNEL_FDS or SEND_PIDFD), EXEC_BLOCK (if
+ * so)
  *                -> exactly one of CHILD (init exists; the relay may still
  *                be at work) and ERROR, when it is known
  *   EXEC  62001  the same, CONTAINER + PID of its init; joins by the spawner
@@ -78,11 +79,11 @@ enum op_attr {
 	OP_ATTR_EXITED,		   /* u32 bool: it is a zombie */
 	OP_ATTR_WAIT_STATUS,	   /* u32: as wait(2) gives it */
 	OP_ATTR_RUSAGE,		   /* struct op_rusage */
-	OP_ATTR_NAMESPACES,	   /* u64[8]: inodes, in the order of NamespaceKind */
-	OP_ATTR_PIDS,		   /* u32[] */
-	OP_ATTR_FAILURE,	   /* struct failure as below */
-	OP_ATTR_CODE,		   /* u32: enum errcode (proto/errcode.h) */
-	OP_ATTR_RULE,		   /* text: which rule was broken */
+	OP_ATTR_NAMESPACES, /* u64[8]: inodes, in the order of NamespaceKind */
+	OP_ATTR_PIDS,	    /* u32[] */
+	OP_ATTR_FAILURE,    /* struct failure as below */
+	OP_ATTR_CODE,	    /* u32: enum errcode (proto/errcode.h) */
+	OP_ATTR_RULE,	    /* text: which rule was broken */
 };
 
 struct op_rusage {
@@ -104,17 +105,17 @@ must_check int op_failure_decode(const struct nlmsg_attr *attr,
 /* Every attribute an answer, report or small request may hold. */
 struct op_message {
 	struct nlmsg_header header;
-	uint32_t present;	/* bit n = OP_ATTR_CONTAINER + n */
-	const char *container;	/* borrowed from the message */
+	uint32_t present;      /* bit n = OP_ATTR_CONTAINER + n */
+	const char *container; /* borrowed from the message */
 	uint32_t pid, signal, uid, wait_status, code;
 	uint64_t start_time;
 	bool execed, exited;
 	struct op_rusage rusage;
 	uint64_t namespaces[8];
-	const uint8_t *pids;	/* unaligned u32[n_pids], borrowed */
+	const uint8_t *pids; /* unaligned u32[n_pids], borrowed */
 	size_t n_pids;
 	struct failure failure;
-	const char *rule;	/* borrowed */
+	const char *rule; /* borrowed */
 };
 static inline bool
 op_has(const struct op_message *msg, enum op_attr attr)

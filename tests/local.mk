@@ -19,6 +19,7 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) \
 	-DTEST_DATA='"$(abs_top_srcdir)/tests/data"'
 PROTO_TESTS = \
 	tests/unit/test_bootstrap \
+	tests/unit/test_bootstrap_golden \
 	tests/unit/test_hostile_bootstrap \
 	tests/unit/test_idmap \
 	tests/unit/test_nlmsg \
@@ -28,9 +29,13 @@ PROTO_TESTS = \
 check_PROGRAMS += $(PROTO_TESTS)
 TESTS += $(PROTO_TESTS)
 PROTO_TEST_LIBS = libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
-tests_unit_test_bootstrap_SOURCES = tests/unit/test_bootstrap.c tests/unit/unit.h
+tests_unit_test_bootstrap_SOURCES = tests/unit/test_bootstrap.c \
+	tests/unit/bootstrap_fixture.h tests/unit/unit.h
 tests_unit_test_bootstrap_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_bootstrap_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_bootstrap_golden_SOURCES = tests/unit/test_bootstrap_golden.c
+tests_unit_test_bootstrap_golden_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_bootstrap_golden_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_test_hostile_bootstrap_SOURCES = tests/unit/test_hostile_bootstrap.c
 tests_unit_test_hostile_bootstrap_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_hostile_bootstrap_LDADD = $(PROTO_TEST_LIBS)

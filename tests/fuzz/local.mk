@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+# Fuzz targets, twice over: `make check` links each with run_corpus.c, which
+# feeds it every file of its checked-in corpus (with any compiler, and with the
+# sanitizers where they are configured); `make fuzz` builds real libFuzzer
+# programs with clang. A target is a file fuzz_NAME.c that defines
+# LLVMFuzzerTestOneInput() and a folder corpus/NAME; add a block below.
+FUZZ_CC = clang
+FUZZ_CFLAGS = -O1 -g -std=gnu11 -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=undefined
+FUZZ_TARGETS =
+EXTRA_DIST += tests/fuzz/run_corpus.c
+
+.PHONY: fuzz
+fuzz: $(BUILT_SOURCES)
+	@$(MAKE) $(AM_MAKEFLAGS) fuzz-programs
+.PHONY: fuzz-programs
+CLEANFILES += $(FUZZ_TARGETS)
+
+# bootstrap: every dialect; what decodes must encode and decode equal.
+FUZZ_BOOTSTRAP_FILES = tests/fuzz/fuzz_bootstrap.c \
+	$(libnsx_proto_la_SOURCES) $(libnsx_lib_la_SOURCES)
+check_PROGRAMS += tests/fuzz/corpus_bootstrap
+TESTS += tests/fuzz/corpus_bootstrap
+tests_fuzz_corpus_bootstrap_SOURCES = tests/fuzz/fuzz_bootstrap.c \
+	tests/fuzz/run_corpus.c
+tests_fuzz_corpus_bootstrap_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/bootstrap"'
+tests_fuzz_corpus_bootstrap_LDADD = libnsx-proto.la libnsx-lib.la
+EXTRA_DIST += tests/fuzz/corpus/bootstrap
+FUZZ_TARGETS += fuzz-bootstrap
+fuzz-bootstrap: $(FUZZ_BOOTSTRAP_FILES)
+	$(AM_V_CC)cd $(top_srcdir) && $(FUZZ_CC) $(FUZZ_CFLAGS) -I. \
+		-I$(abs_top_builddir) -D_GNU_SOURCE \
+		$(filter %.c,$(FUZZ_BOOTSTRAP_FILES)) \
+		-o $(abs_top_builddir)/$@
+
+fuzz-programs: $(FUZZ_TARGETS)
