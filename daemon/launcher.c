@@ -20,6 +20,7 @@
 #include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/util.h"
+#include "proto/errcode.h"
 #include "proto/ops.h"
 
 #define LAUNCHER_PATIENCE_MS 10000
