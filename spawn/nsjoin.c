@@ -50,17 +50,23 @@ join_kind(uint32_t flag)
 	return i < 0 ? "ns" : ns_kinds[i].name;
 }
 
+struct join_place {
+	const char *prefix;
+	const char *syscall;
+};
+#define PLACE(p, s) ((struct join_place){ (p), (s) })
+
 /* *failure for "PREFIX-KIND". */
 static int
 join_fail(const struct nsjoin_set *set, const struct nsjoin *join,
-	  const char *prefix, const char *syscall, int error,
-	  struct failure *failure)
+	  struct join_place place, int error, struct failure *failure)
 {
 	char step[FAILURE_WORD_MAX];
 
-	snprintf(step, sizeof(step), "%s-%s", prefix, join_kind(join->flag));
-	return failure_set(failure, set->stage, step, syscall, error, "%s",
-			   join->object);
+	snprintf(step, sizeof(step), "%s-%s", place.prefix,
+		 join_kind(join->flag));
+	return failure_set(failure, set->stage, step, place.syscall, error,
+			   "%s", join->object);
 }
 
 /* A path below proc, whichever procfs we were given. */
@@ -120,18 +126,19 @@ set_take_fd(struct nsjoin_set *set, struct nsjoin *join, int fd, bool checked,
 	if (!checked) {
 		r = check_is_namespace(fd);
 		if (r < 0)
-			return join_fail(set, join, "join-check", "fstatfs", -r,
+			return join_fail(set, join,
+					 PLACE("join-check", "fstatfs"), -r,
 					 failure);
 	}
 	if (join->flag == 0)
 		return 0;
 	kind = ioctl(fd, NS_GET_NSTYPE);
 	if (kind < 0)
-		return join_fail(set, join, "join-check", "ioctl", errno,
+		return join_fail(set, join, PLACE("join-check", "ioctl"), errno,
 				 failure);
 	if ((uint32_t)kind != join->flag)
-		return join_fail(set, join, "join-check", "ioctl", EINVAL,
-				 failure);
+		return join_fail(set, join, PLACE("join-check", "ioctl"),
+				 EINVAL, failure);
 	return 0;
 }
 
@@ -151,16 +158,17 @@ nsjoin_add_path(struct nsjoin_set *set, uint32_t flag, const char *path,
 	 * path names, nothing happens to it before it is known to be nsfs. */
 	path_fd = open(path, O_PATH | O_CLOEXEC);
 	if (path_fd < 0)
-		return join_fail(set, join, "join-open", "open", errno,
+		return join_fail(set, join, PLACE("join-open", "open"), errno,
 				 failure);
 	r = check_is_namespace(path_fd);
 	if (r < 0)
-		return join_fail(set, join, "join-check", "fstatfs", -r,
+		return join_fail(set, join, PLACE("join-check", "fstatfs"), -r,
 				 failure);
 	snprintf(link, sizeof(link), "self/fd/%d", path_fd);
 	fd = proc_open(set, link, O_RDONLY | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
-		return join_fail(set, join, "join-open", "open", -fd, failure);
+		return join_fail(set, join, PLACE("join-open", "open"), -fd,
+				 failure);
 	return set_take_fd(set, join, fd, true, failure);
 }
 
@@ -226,10 +234,11 @@ nsjoin_add_process(struct nsjoin_set *set, uint32_t flag, int pid_dir_fd,
 	if (r < 0)
 		return r;
 	if (kind < 0)
-		return join_fail(set, join, "join-parse", "", EINVAL, failure);
+		return join_fail(set, join, PLACE("join-parse", ""), EINVAL,
+				 failure);
 	fd = openat(pid_dir_fd, ns_kinds[kind].proc_name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return join_fail(set, join, "join-open", "openat", errno,
+		return join_fail(set, join, PLACE("join-open", "openat"), errno,
 				 failure);
 	return set_take_fd(set, join, fd, true, failure);
 }
@@ -248,7 +257,7 @@ nsjoin_add_fd(struct nsjoin_set *set, uint32_t flag, int fd,
 		return r;
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (copy < 0)
-		return join_fail(set, join, "join-open", "fcntl", errno,
+		return join_fail(set, join, PLACE("join-open", "fcntl"), errno,
 				 failure);
 	return set_take_fd(set, join, copy, false, failure);
 }
@@ -304,7 +313,8 @@ join_one(struct nsjoin_set *set, struct nsjoin *join, bool defer,
 	if (setns(join->fd, (int)join->flag) < 0) {
 		if (defer && errno == EPERM)
 			return 0;
-		return join_fail(set, join, "join", "setns", errno, failure);
+		return join_fail(set, join, PLACE("join", "setns"), errno,
+				 failure);
 	}
 	join->joined = true;
 	fd_close(&join->fd);
