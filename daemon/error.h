@@ -7,6 +7,7 @@
 #define NSX_DAEMON_ERROR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "lib/err.h"
 #include "proto/errcode.h"

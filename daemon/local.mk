@@ -14,6 +14,8 @@ libnsx_daemon_la_SOURCES += \
 	daemon/confine.c daemon/confine.h \
 	daemon/daemon.h \
 	daemon/dispatch.c daemon/dispatch.h \
+	daemon/error.c daemon/error.h \
+	daemon/error_pack.c daemon/error_pack.h \
 	daemon/fdchan.c daemon/fdchan.h \
 	daemon/log.c daemon/log.h \
 	daemon/loop.c daemon/loop.h \

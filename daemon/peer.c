@@ -172,13 +172,16 @@ static void
 peer_time_frame(struct peer *peer, uint64_t n_frames_before)
 {
 	bool begun = peer->skip_left > 0 || evbuffer_get_length(peer->in) > 0;
+	int timeout_ms = peer->server->config.frame_timeout_ms;
 
 	if (!begun) {
 		if (peer->frame_timed)
 			watch_timer_set(peer->frame_timer, -1);
 		peer->frame_timed = false;
 	} else if (!peer->frame_timed || peer->n_frames != n_frames_before) {
-		watch_timer_set(peer->frame_timer, PEER_FRAME_TIMEOUT_MS);
+		watch_timer_set(peer->frame_timer,
+				timeout_ms > 0 ? timeout_ms :
+						 PEER_FRAME_TIMEOUT_MS);
 		peer->frame_timed = true;
 	}
 }

@@ -93,6 +93,8 @@ struct server_config {
 	unsigned int max_per_uid;
 	/* Calls in flight of one uid, parked ones not; uid 0: no bound. */
 	unsigned int max_calls_per_uid;
+	/* A frame begun and not finished; 0: 30 s. */
+	int frame_timeout_ms;
 	const char *service;			/* "nsexec.v1.Nsexec" */
 	const struct rpc_method *methods;	/* rpc_methods, or a test's */
 	/* rpc_stream_drained, or a test's. */

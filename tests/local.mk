@@ -65,3 +65,40 @@ check_PROGRAMS += tests/integration/stage_driver
 tests_integration_stage_driver_SOURCES = tests/integration/stage_driver.c
 tests_integration_stage_driver_LDFLAGS = $(AM_LDFLAGS) $(ROOT_LDFLAGS)
 tests_integration_stage_driver_LDADD = libnsx-stage.la libnsx-proto.la libnsx-lib.la
+
+# Interoperation with runc: the project's decoder and encoder as a filter.
+check_PROGRAMS += tests/integration/recode
+tests_integration_recode_SOURCES = tests/integration/recode.c
+tests_integration_recode_LDADD = libnsx-proto.la libnsx-lib.la
+
+# The server: frames, calls, streams, fd channel, configuration.
+if HAVE_CMOCKA
+SERVER_TESTS = \
+	tests/unit/test_config \
+	tests/unit/test_server \
+	tests/unit/test_server_streams \
+	tests/unit/test_ttrpc_frame
+check_PROGRAMS += $(SERVER_TESTS)
+TESTS += $(SERVER_TESTS)
+SERVER_TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/proto
+SERVER_TEST_CFLAGS = $(UNIT_CFLAGS) $(PROTOBUF_C_CFLAGS)
+SERVER_TEST_LIBS = libnsx-daemon.la $(CMOCKA_LIBS)
+SERVER_FIXTURE = tests/unit/server_fixture.c tests/unit/server_fixture.h
+tests_unit_test_config_SOURCES = tests/unit/test_config.c
+tests_unit_test_config_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
+tests_unit_test_config_CFLAGS = $(SERVER_TEST_CFLAGS)
+tests_unit_test_config_LDADD = $(SERVER_TEST_LIBS)
+tests_unit_test_server_SOURCES = tests/unit/test_server.c $(SERVER_FIXTURE)
+tests_unit_test_server_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
+tests_unit_test_server_CFLAGS = $(SERVER_TEST_CFLAGS)
+tests_unit_test_server_LDADD = $(SERVER_TEST_LIBS)
+tests_unit_test_server_streams_SOURCES = tests/unit/test_server_streams.c \
+	$(SERVER_FIXTURE)
+tests_unit_test_server_streams_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
+tests_unit_test_server_streams_CFLAGS = $(SERVER_TEST_CFLAGS)
+tests_unit_test_server_streams_LDADD = $(SERVER_TEST_LIBS)
+tests_unit_test_ttrpc_frame_SOURCES = tests/unit/test_ttrpc_frame.c
+tests_unit_test_ttrpc_frame_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
+tests_unit_test_ttrpc_frame_CFLAGS = $(SERVER_TEST_CFLAGS)
+tests_unit_test_ttrpc_frame_LDADD = libnsx-rpc.la $(CMOCKA_LIBS)
+endif
