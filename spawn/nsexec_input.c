@@ -61,7 +61,7 @@ read_exactly(struct nsexec *self, void *data, size_t size, int64_t deadline_ms,
 	while (used < size) {
 		n = read_some(self->init_fd, (char *)data + used, size - used,
 			      NSEXEC_STEP_TIMEOUT_MS);
-		if (n > 0 && clock_boottime_ms() > deadline_ms)
+		if (clock_boottime_ms() > deadline_ms)
 			n = -ETIMEDOUT;
 		if (n <= 0 && n != -EAGAIN && n != -EINTR)
 			die(self, (int)-n,
@@ -76,8 +76,8 @@ nsexec_input_byte(struct nsexec *self, const char *what)
 {
 	uint8_t byte;
 
-	if (read_some(self->init_fd, &byte, 1, NSEXEC_STEP_TIMEOUT_MS) != 1)
-		die(self, 0, "failed to read %s", what);
+	read_exactly(self, &byte, 1,
+		     clock_boottime_ms() + NSEXEC_MESSAGE_TIMEOUT_MS, what);
 	return byte;
 }
 

@@ -99,7 +99,7 @@ void
 nsexec_sync_expect_close(struct nsexec *self, int sock, const char *peer)
 {
 	struct sync_packet packet = { 0 };
-	ssize_t n = packet_recv(sock, &packet, NSEXEC_STEP_TIMEOUT_MS);
+	ssize_t n = packet_recv(sock, &packet, NSEXEC_STAGE_TIMEOUT_MS);
 
 	if (n < 0)
 		die(self, (int)-n, "failed to sync with %s: exec", peer);
