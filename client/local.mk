@@ -18,12 +18,14 @@ libnsx_client_la_SOURCES = \
 	client/spec_process.c \
 	client/spec_system.c \
 	client/unpack.c
-libnsx_client_la_LIBADD = libnsx-rpc.la libnsx-proto.la libnsx-lib.la
 $(libnsx_client_la_OBJECTS): proto/nsexec.pb-c.h proto/ttrpc.pb-c.h
 
 lib_LTLIBRARIES += libnsexec.la
-libnsexec_la_SOURCES =
-libnsexec_la_LIBADD = libnsx-client.la
+# A shared library takes convenience libraries whole, and both libnsx-rpc and
+# libnsx-proto contain libnsx-lib: of proto, only the one file it needs.
+libnsexec_la_SOURCES = proto/errcode.c
+libnsexec_la_CFLAGS = $(AM_CFLAGS)
+libnsexec_la_LIBADD = libnsx-client.la libnsx-rpc.la
 libnsexec_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 \
 	-Wl,--version-script=$(top_srcdir)/client/libnsexec.map
 EXTRA_libnsexec_la_DEPENDENCIES = $(top_srcdir)/client/libnsexec.map
@@ -40,3 +42,34 @@ client/nsexec.pc: $(top_srcdir)/client/nsexec.pc.in Makefile
 		-e 's|@PACKAGE_VERSION[@]|$(PACKAGE_VERSION)|' \
 		$(top_srcdir)/client/nsexec.pc.in >$@
 CLEANFILES += client/nsexec.pc
+
+bin_PROGRAMS += nsexecctl
+nsexecctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+nsexecctl_SOURCES = \
+	client/cmd_doctor.c \
+	client/cmd_enter.c \
+	client/cmd_events.c \
+	client/cmd_exec.c \
+	client/cmd_explain.c \
+	client/cmd_list.c \
+	client/cmd_run.c \
+	client/cmd_simple.c \
+	client/cmd_version.c \
+	client/cmd_wait.c \
+	client/ctl.h \
+	client/ctl_main.c \
+	client/ctl_options.c \
+	client/ctl_output.c \
+	client/ctl_report.c \
+	client/ctl_words.c \
+	client/foreground.c client/foreground.h \
+	client/opt_later.c \
+	client/opt_maps.c \
+	client/opt_mounts.c \
+	client/opt_ns.c \
+	client/opt_process.c \
+	client/opt_stdio.c \
+	client/opts.h \
+	client/start_opts.c client/start_opts.h
+nsexecctl_LDADD = libnsx-client.la libnsx-rpc.la libnsx-proto.la \
+	libnsx-lib.la $(JANSSON_LIBS)

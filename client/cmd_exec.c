@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec: a further process in a running container's namespaces. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/foreground.h"
+#include "client/opts.h"
+#include "client/start_opts.h"
+#include "lib/util.h"
+
+enum {
+	KEY_PID_FILE = OPTS_COMMAND_KEYS,
+	KEY_TIMEOUT,
+	KEY_NO_FORWARD,
+	KEY_PIDFD_SOCKET,
+	KEY_COMPAT,
+};
+
+struct exec_opts {
+	struct ctl *ctl;
+	struct nsexec_spec *spec;
+	struct process_opts process;
+	struct stdio_opts stdio;
+	const char *pid_file, *pidfd_socket;
+	uint64_t timeout_ms;
+	bool detach, no_forward;
+};
+
+static const struct argp_option options[] = {
+	{ "detach", 'd', NULL, 0, "Print the exec id and return", 5 },
+	{ "process", 'p', "FILE", OPTION_HIDDEN, NULL, 5 },
+	{ "pid-file", KEY_PID_FILE, "FILE", 0, "Write the pid here", 5 },
+	{ "timeout", KEY_TIMEOUT, "TIME", 0,
+	  "Kill after this time and exit 124", 5 },
+	{ "no-forward", KEY_NO_FORWARD, NULL, 0, "Do not pass signals on", 5 },
+	{ "pidfd-socket", KEY_PIDFD_SOCKET, "PATH", 0,
+	  "Send a pidfd to this listening unix socket", 5 },
+	{ "compat", KEY_COMPAT, "runc", 0, "Exit 255 where we exit 125", 5 },
+	{ 0 },
+};
+
+static error_t
+on_option(int key, char *arg, struct argp_state *state)
+{
+	struct exec_opts *opts = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &opts->process;
+		state->child_inputs[1] = &opts->stdio;
+		state->child_inputs[3] = opts->ctl;
+		return 0;
+	case 'd':
+		opts->detach = true;
+		return 0;
+	case 'p':
+		opts_refuse(state, "--process", arg,
+			    "process files are not read by this release; use "
+			    "the options");
+		return 0;
+	case KEY_PID_FILE:
+		opts->pid_file = arg;
+		return 0;
+	case KEY_TIMEOUT:
+		if (ctl_parse_duration(arg, &opts->timeout_ms) < 0 ||
+		    opts->timeout_ms == 0)
+			opts_refuse(state, "--timeout", arg,
+				    "write seconds, or 300ms, 2m, 1h");
+		return 0;
+	case KEY_NO_FORWARD:
+		opts->no_forward = true;
+		return 0;
+	case KEY_PIDFD_SOCKET:
+		opts->pidfd_socket = arg;
+		return 0;
+	case KEY_COMPAT:
+		if (strcmp(arg, "runc") != 0)
+			opts_refuse(state, "--compat", arg, "write runc");
+		opts->ctl->compat_runc = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_child children[] = {
+	{ &process_argp, 0, NULL, 0 },
+	{ &stdio_argp, 0, NULL, 0 },
+	{ &later_argp, 0, NULL, 0 },
+	{ &ctl_argp, 0, "Common:", 90 },
+	{ 0 },
+};
+
+static const struct argp argp = {
+	.options = options,
+	.parser = on_option,
+	.args_doc = "ID COMMAND [ARG...]",
+	.doc = "Run a program inside a running container. Exit status as of "
+	       "run.",
+	.children = children,
+};
+
+static int
+hand_out(const struct exec_opts *opts, const struct foreground *foreground)
+{
+	int r = 0;
+
+	if (opts->pid_file)
+		r = pid_file_write(opts->pid_file, foreground->pid);
+	if (r < 0)
+		return ctl_report_local(opts->ctl, r, "write", opts->pid_file);
+	if (opts->pidfd_socket)
+		r = pidfd_socket_send(opts->pidfd_socket, foreground->pidfd);
+	if (r < 0)
+		return ctl_report_local(opts->ctl, r, "send the pidfd to",
+					opts->pidfd_socket);
+	return 0;
+}
+
+static int
+follow(const struct exec_opts *opts, struct foreground *foreground)
+{
+	struct nsexec_exit exit_info;
+	int status = hand_out(opts, foreground);
+
+	if (status)
+		return status;
+	if (opts->detach) {
+		puts(foreground->exec_id);
+		return CTL_OK;
+	}
+	status = foreground_wait(foreground, &exit_info);
+	if (status)
+		return status;
+	if (exit_info.unknown)
+		ctl_warn(opts->ctl, "the exit status is not known");
+	return ctl_exit_status(&exit_info);
+}
+
+static int
+run(struct exec_opts *opts, const char *container)
+{
+	struct foreground foreground = {
+		.ctl = opts->ctl,
+		.spec = opts->spec,
+		.exec_container = container,
+		.want_pidfd = opts->pidfd_socket != NULL,
+		.forward = !opts->no_forward && !opts->detach,
+		.timeout_ms = opts->timeout_ms,
+	};
+	int status = process_opts_apply(opts->ctl, &opts->process);
+	int r;
+
+	if (!status)
+		status = stdio_opts_apply(opts->ctl, &opts->stdio,
+					  !opts->detach);
+	if (!status)
+		status = ctl_connect(opts->ctl);
+	if (status)
+		return status;
+	r = foreground_init(&foreground);
+	if (r < 0)
+		return ctl_report_local(opts->ctl, r, "set up", "signals");
+	status = foreground_start(&foreground);
+	if (!status)
+		status = follow(opts, &foreground);
+	foreground_deinit(&foreground);
+	return status;
+}
+
+int
+cmd_exec(struct ctl *ctl, int argc, char **argv)
+{
+	struct ctl_line line = { argc, argv, true, 0 };
+	struct exec_opts opts = { .ctl = ctl };
+	int status, r;
+
+	r = nsexec_spec_new(&opts.spec);
+	if (r < 0)
+		return ctl_report_local(ctl, r, "build", "the request");
+	opts.process.spec = opts.stdio.spec = opts.spec;
+	ctl_parse(ctl, &argp, &line, &opts);
+	if (argc - line.index > 1 && strcmp(argv[line.index + 1], "--") == 0) {
+		/* "exec ID -- CMD", as docker's users write it. */
+		argv[line.index + 1] = argv[line.index];
+		line.index++;
+	}
+	if (argc - line.index < 2) {
+		status = ctl_usage(ctl, "write exec [options] ID COMMAND...");
+	} else {
+		for (int i = line.index + 1; i < argc; i++)
+			nsexec_spec_arg(opts.spec, argv[i]);
+		status = run(&opts, argv[line.index]);
+	}
+	nsexec_spec_free(opts.spec);
+	process_opts_deinit(&opts.process);
+	stdio_opts_deinit(&opts.stdio);
+	return status;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* explain: the plan of a start, from the daemon, which starts nothing. */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client/start_opts.h"
+
+static json_t *
+plan_to_json(const struct nsexec_plan *plan)
+{
+	json_t *root = json_object(), *steps = json_array();
+
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		json_t *step = json_object();
+
+		json_object_set_new(step, "stage",
+				    ctl_json_text(plan->steps[i].stage));
+		json_object_set_new(step, "step",
+				    ctl_json_text(plan->steps[i].step));
+		json_object_set_new(step, "detail",
+				    ctl_json_text(plan->steps[i].detail));
+		json_array_append_new(steps, step);
+	}
+	json_object_set_new(root, "v", json_integer(1));
+	json_object_set_new(root, "steps", steps);
+	json_object_set_new(root, "bootstrap_size",
+			    json_integer((json_int_t)plan->bootstrap_size));
+	return root;
+}
+
+int
+explain_print(struct ctl *ctl, const struct nsexec_spec *spec)
+{
+	struct nsexec_plan *plan = NULL;
+
+	if (nsexec_explain(ctl->nsexec, spec, &plan) < 0)
+		return ctl_report_last(ctl);
+	if (ctl_json(ctl)) {
+		ctl_print_json(ctl, plan_to_json(plan));
+	} else {
+		if (!ctl->no_headings)
+			puts("STAGE    STEP                 DETAIL");
+		for (size_t i = 0; i < plan->n_steps; i++)
+			printf("%-8s %-20s %s\n", plan->steps[i].stage,
+			       plan->steps[i].step, plan->steps[i].detail);
+	}
+	nsexec_plan_free(plan);
+	return 0;
+}
+
+int
+cmd_explain(struct ctl *ctl, int argc, char **argv)
+{
+	struct start_opts opts;
+	int status;
+
+	/* "explain run ...", as well as "explain ...". */
+	if (argc > 1 &&
+	    (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "create") == 0)) {
+		argc--;
+		argv++;
+	}
+	status = start_opts_parse(&opts, ctl, argc, argv);
+	if (!status)
+		status = stdio_opts_apply(ctl, &opts.stdio, !opts.detach);
+	if (!status)
+		status = ctl_connect(ctl);
+	if (!status)
+		status = explain_print(ctl, opts.spec);
+	start_opts_deinit(&opts);
+	return status;
+}

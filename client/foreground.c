@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See foreground.h. */
+#include "config.h"
+
+#include "client/foreground.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/fd.h"
+#include "lib/util.h"
+
+#define SECOND_INTERRUPT_MS 2000
+#define RECONNECT_MS 10000
+#define RECONNECT_STEP_MS 100
+#define KILL_GRACE_MS 10000
+
+static void
+call_auto_free(struct nsexec_call **call)
+{
+	nsexec_call_free(*call);
+}
+#define call_auto __attribute__((cleanup(call_auto_free)))
+
+int
+foreground_init(struct foreground *foreground)
+{
+	static const int signals[] = { SIGTERM, SIGINT,	 SIGHUP,  SIGQUIT,
+				       SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH };
+	sigset_t mask;
+
+	foreground->signal_fd = -1;
+	foreground->pidfd = -1;
+	foreground->deadline_ms = INT64_MAX;
+	if (foreground->timeout_ms)
+		foreground->deadline_ms =
+			clock_boottime_ms() + (int64_t)foreground->timeout_ms;
+	if (!foreground->forward)
+		return 0;
+	sigemptyset(&mask);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&mask, signals[i]);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+		return -errno;
+	foreground->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	return foreground->signal_fd < 0 ? -errno : 0;
+}
+
+void
+foreground_deinit(struct foreground *foreground)
+{
+	fd_close(&foreground->signal_fd);
+	fd_close(&foreground->pidfd);
+	foreground->info = nsexec_info_free(foreground->info);
+	free(foreground->id);
+	free(foreground->exec_id);
+	foreground->id = foreground->exec_id = NULL;
+}
+
+/* Send without caring for the answer: the exit will tell. */
+static void
+send_signal(struct foreground *foreground, int sig, bool all)
+{
+	const struct nsexec_target target = { foreground->id,
+					      foreground->exec_id };
+	call_auto struct nsexec_call *call = NULL;
+
+	(void)!nsexec_call_signal(foreground->ctl->nsexec, &target, sig, all,
+				  &call);
+}
+
+/* Nothing runs yet: a deadly signal gives the start up. */
+static void
+cancel_start(struct foreground *foreground, int sig)
+{
+	call_auto struct nsexec_call *call = NULL;
+
+	foreground->pending_signal = sig;
+	if (foreground->exec_container || sig == SIGCONT || sig == SIGWINCH)
+		return;
+	(void)!nsexec_call_cancel(foreground->ctl->nsexec, NULL,
+				  foreground->key, &call);
+}
+
+static void
+on_signal(struct foreground *foreground, int sig)
+{
+	const int64_t now = clock_boottime_ms();
+
+	if (!foreground->id) {
+		cancel_start(foreground, sig);
+		return;
+	}
+	if (sig == SIGINT) {
+		if (foreground->last_interrupt_ms &&
+		    now - foreground->last_interrupt_ms < SECOND_INTERRUPT_MS) {
+			ctl_warn(foreground->ctl, "second interrupt: killing");
+			send_signal(foreground, SIGKILL, !foreground->exec_id);
+			return;
+		}
+		foreground->last_interrupt_ms = now;
+	}
+	send_signal(foreground, sig, false);
+}
+
+/* The deadline: kill, then give the exit a moment to come. */
+static int
+on_deadline(struct foreground *foreground)
+{
+	if (foreground->timed_out)
+		return -ETIMEDOUT;
+	foreground->timed_out = true;
+	foreground->deadline_ms = clock_boottime_ms() + KILL_GRACE_MS;
+	if (foreground->id)
+		send_signal(foreground, SIGKILL, !foreground->exec_id);
+	else
+		cancel_start(foreground, SIGKILL);
+	return 0;
+}
+
+static int
+poll_timeout(const struct foreground *foreground)
+{
+	int64_t left;
+
+	if (foreground->deadline_ms == INT64_MAX)
+		return -1;
+	left = foreground->deadline_ms - clock_boottime_ms();
+	return left > 0 ? (int)left : 0;
+}
+
+/* One wait. 0, -ETIMEDOUT after the grace, or why the connection broke. */
+static int
+turn(struct foreground *foreground)
+{
+	struct nsexec *nsexec = foreground->ctl->nsexec;
+	struct pollfd fds[] = {
+		{ nsexec_fd(nsexec), nsexec_poll_events(nsexec), 0 },
+		{ foreground->signal_fd, POLLIN, 0 },
+	};
+	struct signalfd_siginfo info;
+	int n;
+
+	n = poll(fds, ARRAY_SIZE(fds), poll_timeout(foreground));
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (n == 0)
+		return on_deadline(foreground);
+	if (fds[1].revents &&
+	    read(foreground->signal_fd, &info, sizeof(info)) == sizeof(info))
+		on_signal(foreground, (int)info.ssi_signo);
+	return fds[0].revents ? nsexec_dispatch(nsexec) : 0;
+}
+
+static int
+await(struct foreground *foreground, const struct nsexec_call *call)
+{
+	int r;
+
+	while (!nsexec_call_done(call)) {
+		r = turn(foreground);
+		if (r < 0 && !nsexec_call_done(call))
+			return r;
+	}
+	return nsexec_call_result(call);
+}
+
+static bool
+is_broken(int r)
+{
+	return r == -ECONNRESET || r == -EPIPE || r == -ENOTCONN;
+}
+
+/* The daemon went; its successor listens on the same socket. */
+static int
+reconnect(struct foreground *foreground)
+{
+	struct ctl *ctl = foreground->ctl;
+	const int64_t end = clock_boottime_ms() + RECONNECT_MS;
+	int r;
+
+	ctl->nsexec = nsexec_close(ctl->nsexec);
+	for (;;) {
+		r = nsexec_connect(ctl->host, &ctl->nsexec);
+		if (r >= 0 || clock_boottime_ms() >= end)
+			return r;
+		/* Signals stay in the signalfd until we are back. */
+		(void)poll(NULL, 0, RECONNECT_STEP_MS);
+	}
+}
+
+static int
+send_start(struct foreground *foreground, struct nsexec_call **ret)
+{
+	const struct nsexec_start start = {
+		.key = foreground->exec_container ? NULL : foreground->key,
+		.want_pidfd = foreground->want_pidfd,
+	};
+	struct nsexec *nsexec = foreground->ctl->nsexec;
+
+	if (foreground->exec_container)
+		return nsexec_call_exec(nsexec, foreground->exec_container,
+					foreground->spec, &start, ret);
+	return nsexec_call_run(nsexec, foreground->spec, &start, ret);
+}
+
+/* Keep what the answer says. 0 or -errno. */
+static int
+read_start(struct foreground *foreground, struct nsexec_call *call)
+{
+	int r;
+
+	if (foreground->exec_container) {
+		r = nsexec_call_get_exec(call, &foreground->exec_id,
+					 &foreground->pid, NULL);
+		if (r < 0)
+			return r;
+		foreground->id = strdup(foreground->exec_container);
+	} else {
+		r = nsexec_call_get_info(call, &foreground->info);
+		if (r < 0)
+			return r;
+		foreground->pid = foreground->info->pid;
+		foreground->id = strdup(foreground->info->id);
+	}
+	if (!foreground->id)
+		return -ENOMEM;
+	if (!foreground->want_pidfd)
+		return 0;
+	foreground->pidfd = nsexec_call_take_pidfd(call);
+	return foreground->pidfd < 0 ? foreground->pidfd : 0;
+}
+
+int
+foreground_start(struct foreground *foreground)
+{
+	call_auto struct nsexec_call *call = NULL;
+	bool again;
+	int r;
+
+	do {
+		call = nsexec_call_free(call);
+		r = send_start(foreground, &call);
+		if (r < 0)
+			return ctl_report_call(foreground->ctl, r, NULL);
+		r = await(foreground, call);
+		/* The key makes a second Run the same Run; Exec has none. */
+		again = is_broken(r) && !foreground->exec_container &&
+			reconnect(foreground) >= 0;
+	} while (again);
+	if (r < 0 && foreground->timed_out) {
+		ctl_warn(foreground->ctl, "not started within the timeout");
+		return CTL_TIMEOUT;
+	}
+	if (r < 0)
+		return ctl_report_call(foreground->ctl, r, call);
+	r = read_start(foreground, call);
+	if (r < 0)
+		return ctl_report_call(foreground->ctl, r, NULL);
+	if (foreground->pending_signal)
+		send_signal(foreground, foreground->pending_signal, false);
+	return 0;
+}
+
+int
+foreground_wait(struct foreground *foreground, struct nsexec_exit *ret)
+{
+	const struct nsexec_target target = { foreground->id,
+					      foreground->exec_id };
+	call_auto struct nsexec_call *call = NULL;
+	int r;
+
+	do {
+		call = nsexec_call_free(call);
+		r = nsexec_call_wait(foreground->ctl->nsexec, &target, 0,
+				     &call);
+		if (r >= 0)
+			r = await(foreground, call);
+	} while (is_broken(r) && reconnect(foreground) >= 0);
+	if (foreground->timed_out) {
+		ctl_warn(foreground->ctl, "%s after the timeout",
+			 r >= 0 ? "killed" : "cannot be killed");
+		return CTL_TIMEOUT;
+	}
+	if (r >= 0)
+		r = nsexec_call_get_exit(call, ret);
+	return r < 0 ? ctl_report_call(foreground->ctl, r, call) : 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A start that nsexecctl stays with: signals are passed on, a deadline kills,
+ * a daemon that restarts is found again. Everything waits in one poll(2).
+ */
+#ifndef NSX_CLIENT_FOREGROUND_H
+#define NSX_CLIENT_FOREGROUND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/ctl.h"
+#include "client/nsexec.h"
+
+struct foreground {
+	struct ctl *ctl;
+	const struct nsexec_spec *spec;
+	const char *exec_container; /* Exec into this one; NULL: Run */
+	bool want_pidfd;
+	bool forward;	     /* pass signals on */
+	uint64_t timeout_ms; /* 0: none; from foreground_init() on */
+	uint8_t key[16];
+
+	/* owned; filled in by foreground_start() */
+	char *id, *exec_id;
+	pid_t pid;
+	struct nsexec_info *info; /* Run only */
+	int pidfd;		  /* -1 unless wanted */
+
+	/* private */
+	int signal_fd;
+	int64_t deadline_ms;
+	int64_t last_interrupt_ms;
+	int pending_signal;
+	bool timed_out;
+};
+
+/*
+ * Before anything is sent: block the signals to be passed on, start the clock.
+ * The fields above "owned" are set already. 0 or -errno.
+ */
+must_check int foreground_init(struct foreground *foreground);
+void foreground_deinit(struct foreground *foreground);
+
+/* Start and await the answer. 0, or the exit status after a report. */
+must_check int foreground_start(struct foreground *foreground);
+/* Wait for the end. 0 with *ret, or the exit status after a report (124 for
+ * the deadline, by which time the process is dead). */
+must_check int foreground_wait(struct foreground *foreground,
+			       struct nsexec_exit *ret);
+
+#endif
