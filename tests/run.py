@@ -3,8 +3,10 @@
 """Run suites, add up their counts, hold skips against the checked-in list.
 
 usage: tests/run.py [--tree NAME=DIR]... [--logs DIR] SUITE...
-SUITE is NAME=COMMAND; two forms are built in:
+SUITE is NAME=COMMAND; these forms are built in:
   unit@TREE           every tests/unit program of that build tree
+  corpus@TREE         every fuzz target over its checked-in corpus
+  fuzzer@TREE         every libFuzzer program of that tree for some seconds
   integration@TREE[:NAME,...]   every tests/integration/test_*.py, or those
 
 A suite counts by what it prints: TAP lines (cmocka), or a last line
@@ -28,6 +30,9 @@ COUNT = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
 TAP = re.compile(r"^(ok|not ok) \d+ - (\S+)(.*)$")
 SKIP = re.compile(r"^skip (\S+)[^:]*: (.*)$")
 TIMEOUT = 900
+FUZZ_SECONDS = 5
+ONE = "echo 1 passed, 0 failed, 0 skipped || " \
+    "{ echo 0 passed, 1 failed, 0 skipped; false; }"
 
 
 class Totals:
@@ -129,8 +134,25 @@ def run_suite(name, argv, env, logs, expected, totals):
               end="", flush=True)
 
 
+def fuzz_targets():
+    return [os.path.basename(path)[len("fuzz_"):-2]
+            for path in sorted(glob.glob(f"{TOP}/tests/fuzz/fuzz_*.c"))]
+
+
 def built_in(kind, tree, only):
-    """(name, argv) of the unit or integration suites of a tree."""
+    """(name, argv) of the suites of a kind that a tree has."""
+    for name in fuzz_targets() if kind == "corpus" else ():
+        yield f"corpus/{name}", ["bash", "-c", f"'{tree}/tests/fuzz/corpus_"
+                                 f"{name}' && {ONE}"]
+    for name in fuzz_targets() if kind == "fuzzer" else ():
+        found = f"{tree}/fuzz-found/{name}"
+        os.makedirs(found, exist_ok=True)
+        yield f"fuzzer/{name}", [
+            "bash", "-c", f"cd '{found}' && '{tree}/fuzz-{name}' "
+            f"-max_total_time={FUZZ_SECONDS} -timeout=10 . "
+            f"'{TOP}/tests/fuzz/corpus/{name}' && {ONE}"]
+    if kind in ("corpus", "fuzzer"):
+        return
     if kind == "unit":
         for source in sorted(glob.glob(f"{TOP}/tests/unit/test_*.c")):
             name = os.path.basename(source)[:-2]
