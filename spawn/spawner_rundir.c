@@ -69,7 +69,7 @@ rundir_lock(struct rundir *rundir)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char text[16];
-	int n, tries;
+	int n, r, tries;
 
 	for (tries = 0; tries < 10; tries++) {
 		fd_close(&rundir->pid_fd);
@@ -78,8 +78,11 @@ rundir_lock(struct rundir *rundir)
 			       O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 		if (rundir->pid_fd < 0)
 			return -errno;
-		if (fcntl(rundir->pid_fd, F_SETLK, &lock) < 0)
-			return errno == EACCES ? -EAGAIN : -errno;
+		if (fcntl(rundir->pid_fd, F_SETLK, &lock) < 0) {
+			r = errno == EACCES ? -EAGAIN : -errno;
+			fd_close(&rundir->pid_fd); /* another's: not ours */
+			return r;
+		}
 		if (!rundir_pid_is_current(rundir))
 			continue; /* its last owner removed it just now */
 		n = snprintf(text, sizeof(text), "%d\n", getpid());

@@ -227,6 +227,14 @@ class Spawner:
     def connect(self):
         return Peer(os.path.join(self.dir, "spawner.sock"))
 
+    def connect_closing(self):
+        return contextlib.closing(self.connect())
+
+    def stop_process(self):
+        """SIGTERM; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(10)
+
     def listener(self, name="caller.sock", kind=socket.SOCK_STREAM):
         return Listener(os.path.join(self.base, name), kind)
 
