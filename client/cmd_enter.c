@@ -300,7 +300,7 @@ apply_target_env(struct enter_opts *opts)
 	if (n < 0)
 		return ctl_report_local(opts->ctl, (int)n, "read", path);
 	for (const char *p = text; p < text + n; p += strlen(p) + 1) {
-		if (strchr(p, '=') && *p != '=')
+		if (ctl_env_passes(p))
 			nsexec_spec_env(opts->spec, p);
 	}
 	return 0;
@@ -340,7 +340,7 @@ apply(struct enter_opts *opts)
 		status = apply_target_env(opts);
 	} else if (!status) {
 		for (char **p = environ; *p; p++) {
-			if (strchr(*p, '=') && **p != '=')
+			if (ctl_env_passes(*p))
 				nsexec_spec_env(opts->spec, *p);
 		}
 	}

@@ -119,6 +119,9 @@ struct ctl_rlimit {
 must_check int ctl_parse_rlimit(const char *text, struct ctl_rlimit *ret);
 /* "1.5", "300ms", "2m", "1h": milliseconds; 0 or -EINVAL. */
 must_check int ctl_parse_duration(const char *text, uint64_t *ret_ms);
+/* May a variable of ours be passed on? Not what is no NAME=VALUE, nor what the
+ * daemon sets for each payload. */
+bool ctl_env_passes(const char *assignment);
 /* A path made absolute by the current directory; free(3) it. 0 or -errno. */
 must_check int ctl_absolute_path(const char *path, char **ret);
 

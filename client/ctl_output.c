@@ -77,6 +77,7 @@ ctl_json_error(const struct nsexec_error *error)
 {
 	json_t *root = json_object();
 
+	set_number(root, "v", 1);
 	set_text(root, "code", nsexec_code_name(error->code));
 	set_text(root, "stage", error->stage);
 	set_text(root, "step", error->step);

@@ -42,10 +42,8 @@ static void
 print_error(const struct ctl *ctl, const struct nsexec_error *error)
 {
 	if (ctl_json(ctl)) {
-		json_t *root = json_object();
+		json_t *root = ctl_json_error(error);
 
-		json_object_set_new(root, "v", json_integer(1));
-		json_object_set_new(root, "error", ctl_json_error(error));
 		(void)json_dumpf(root, stderr, JSON_COMPACT);
 		fputc('\n', stderr);
 		json_decref(root);

@@ -238,6 +238,13 @@ ctl_parse_duration(const char *text, uint64_t *ret_ms)
 	return -EINVAL;
 }
 
+bool
+ctl_env_passes(const char *assignment)
+{
+	return *assignment != '=' && strchr(assignment, '=') &&
+	       strncmp(assignment, "NSEXEC_FDNAMES=", 15) != 0;
+}
+
 int
 ctl_absolute_path(const char *path, char **ret)
 {

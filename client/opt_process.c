@@ -278,8 +278,7 @@ static void
 apply_env(const struct process_opts *opts)
 {
 	for (char **p = environ; *p && !opts->clear_env; p++) {
-		/* What is no NAME=VALUE cannot be asked for by anybody. */
-		if (**p != '=' && strchr(*p, '=') && !env_is_set(opts, *p, 0))
+		if (ctl_env_passes(*p) && !env_is_set(opts, *p, 0))
 			nsexec_spec_env(opts->spec, *p);
 	}
 	for (size_t i = 0; i < opts->n_env; i++) {

@@ -39,51 +39,55 @@ static const struct argp_option options[] = {
 	{ "preserve-fds", KEY_PRESERVE_FDS, "N", 0,
 	  "Pass descriptors 3 to 3+N-1 on; all must be open", 50 },
 	{ "fd", KEY_FD, "[NAME=]N", 0,
-	  "Pass descriptor N on, listed by name in NSEXEC_FDNAMES", 50 },
+	  "Pass descriptor N on as 3, 4, ... (after the preserved ones); "
+	  "NSEXEC_FDNAMES lists number=name",
+	  50 },
 	{ 0 },
 };
 
 static void
-pass_fd(struct argp_state *state, const char *option, const char *arg, int fd,
-	const char *name)
+need_open(struct argp_state *state, const char *option, const char *arg, int fd)
 {
-	struct stdio_opts *opts = state->input;
-
 	if (fcntl(fd, F_GETFD) < 0)
 		argp_error(state, "%s %s: descriptor %d is not open", option,
 			   arg, fd);
-	nsexec_spec_pass_fd(opts->spec, fd, fd, name);
 }
 
 static void
 on_preserve_fds(struct argp_state *state, const char *arg)
 {
+	struct stdio_opts *opts = state->input;
 	uint64_t count;
 
 	if (text_parse_u64(arg, NSEXEC_MAX_FDS, &count) < 0)
 		opts_refuse(state, "--preserve-fds", arg,
 			    "write a number from 0 to 32");
-	for (int fd = 3; fd < 3 + (int)count; fd++)
-		pass_fd(state, "--preserve-fds", arg, fd, NULL);
+	opts->preserve = (int)count;
+	for (int fd = 3; fd < 3 + opts->preserve; fd++)
+		need_open(state, "--preserve-fds", arg, fd);
 }
 
 static void
 on_fd(struct argp_state *state, const char *arg)
 {
+	struct stdio_opts *opts = state->input;
 	const char *equals = strrchr(arg, '=');
-	free_auto char *name = NULL;
+	char *name = NULL;
 	uint64_t fd;
 
-	if (text_parse_u64(equals ? equals + 1 : arg, 1023, &fd) < 0 || fd < 3)
-		opts_refuse(state, "--fd", arg,
-			    "write NAME=N with N from 3 to 1023");
+	if (text_parse_u64(equals ? equals + 1 : arg, INT32_MAX, &fd) < 0)
+		opts_refuse(state, "--fd", arg, "write NAME=N");
+	need_open(state, "--fd", arg, (int)fd);
+	if (opts->n_named == NSEXEC_MAX_FDS)
+		opts_refuse(state, "--fd", arg, "more than 32 descriptors");
 	if (equals) {
 		name = strndup(arg, (size_t)(equals - arg));
 		if (!name || !text_is_id(name, strlen(name)))
 			opts_refuse(state, "--fd", arg,
 				    "a name is 1 to 64 of [A-Za-z0-9_.-]");
 	}
-	pass_fd(state, "--fd", arg, (int)fd, name);
+	opts->named[opts->n_named].fd = (int)fd;
+	opts->named[opts->n_named++].name = name;
 }
 
 static void
@@ -151,6 +155,12 @@ stdio_opts_apply(const struct ctl *ctl, struct stdio_opts *opts,
 			 fcntl(fd, F_GETFD) >= 0)
 			nsexec_spec_stdio_fd(opts->spec, fd, fd);
 	}
+	for (int fd = 3; fd < 3 + opts->preserve; fd++)
+		nsexec_spec_pass_fd(opts->spec, fd, fd, NULL);
+	for (size_t i = 0; i < opts->n_named; i++)
+		nsexec_spec_pass_fd(opts->spec, opts->named[i].fd,
+				    3 + opts->preserve + (int)i,
+				    opts->named[i].name);
 	r = nsexec_spec_status(opts->spec);
 	if (r == -E2BIG)
 		return ctl_usage(ctl, "more than %d descriptors to pass on",
@@ -167,4 +177,6 @@ stdio_opts_deinit(struct stdio_opts *opts)
 		free(opts->paths[fd]);
 		opts->paths[fd] = NULL;
 	}
+	while (opts->n_named > 0)
+		free(opts->named[--opts->n_named].name);
 }

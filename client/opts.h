@@ -84,6 +84,12 @@ struct stdio_opts {
 	bool interactive;
 	bool inherit, null; /* --stdio */
 	char *paths[3];	    /* owned */
+	int preserve;	    /* 3 to 3 + preserve - 1 keep their numbers */
+	struct {
+		int fd;
+		char *name;	 /* owned; NULL: none */
+	} named[NSEXEC_MAX_FDS]; /* get the numbers after those, in order */
+	size_t n_named;
 };
 extern const struct argp stdio_argp;
 /* foreground: our own three streams unless told otherwise. */
