@@ -12,13 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config.h"
+#include <config.h>
 #include "daemon/notify.h"
 #include "lib/util.h"
 
 #define SYSTEM_CONFIG "/etc/nsexecd/nsexecd.conf"
 
-enum option {
+enum option_key {
 	OPTION_RUN_DIR = 256,
 	OPTION_DETACH,
 	OPTION_CGROUP_ROOT,
