@@ -34,4 +34,45 @@ fuzz-bootstrap: $(FUZZ_BOOTSTRAP_FILES)
 		$(filter %.c,$(FUZZ_BOOTSTRAP_FILES)) \
 		-o $(abs_top_builddir)/$@
 
+# frame: a caller's bytes up to the decoded request.
+FUZZ_FRAME_FILES = tests/fuzz/fuzz_frame.c $(libnsx_rpc_la_SOURCES) \
+	$(libnsx_lib_la_SOURCES)
+FUZZ_FRAME_GENERATED = proto/nsexec.pb-c.c proto/ttrpc.pb-c.c
+check_PROGRAMS += tests/fuzz/corpus_frame
+TESTS += tests/fuzz/corpus_frame
+tests_fuzz_corpus_frame_SOURCES = tests/fuzz/fuzz_frame.c \
+	tests/fuzz/run_corpus.c
+tests_fuzz_corpus_frame_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/proto \
+	-DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/frame"'
+tests_fuzz_corpus_frame_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS)
+tests_fuzz_corpus_frame_LDADD = libnsx-rpc.la
+EXTRA_DIST += tests/fuzz/corpus/frame
+FUZZ_TARGETS += fuzz-frame
+fuzz-frame: $(FUZZ_FRAME_FILES) $(FUZZ_FRAME_GENERATED)
+	$(AM_V_CC)cd $(top_srcdir) && $(FUZZ_CC) $(FUZZ_CFLAGS) -I. \
+		-I$(abs_top_builddir) -I$(abs_top_builddir)/proto \
+		-D_GNU_SOURCE $(PROTOBUF_C_CFLAGS) \
+		$(filter %.c,$(FUZZ_FRAME_FILES)) \
+		$(addprefix $(abs_top_builddir)/,$(FUZZ_FRAME_GENERATED)) \
+		-o $(abs_top_builddir)/$@ $(PROTOBUF_C_LIBS)
+
+# config: the configuration file.
+FUZZ_CONFIG_FILES = tests/fuzz/fuzz_config.c daemon/config.c \
+	daemon/error.c daemon/log.c daemon/notify.c proto/errcode.c \
+	$(libnsx_lib_la_SOURCES)
+check_PROGRAMS += tests/fuzz/corpus_config
+TESTS += tests/fuzz/corpus_config
+tests_fuzz_corpus_config_SOURCES = tests/fuzz/fuzz_config.c \
+	tests/fuzz/run_corpus.c
+tests_fuzz_corpus_config_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/config"'
+tests_fuzz_corpus_config_LDADD = libnsx-daemon.la
+EXTRA_DIST += tests/fuzz/corpus/config
+FUZZ_TARGETS += fuzz-config
+fuzz-config: $(FUZZ_CONFIG_FILES)
+	$(AM_V_CC)cd $(top_srcdir) && $(FUZZ_CC) $(FUZZ_CFLAGS) -I. \
+		-I$(abs_top_builddir) -D_GNU_SOURCE $(JANSSON_CFLAGS) \
+		$(SYSTEMD_CFLAGS) $(filter %.c,$(FUZZ_CONFIG_FILES)) \
+		-o $(abs_top_builddir)/$@ $(JANSSON_LIBS) $(SYSTEMD_LIBS)
+
 fuzz-programs: $(FUZZ_TARGETS)
