@@ -81,7 +81,7 @@ struct nsexec_log {
 	const char *stage; /* "nsexec", "nsexec-0", ... */
 };
 
-#define NSEXEC_MAX_KEEP 64
+#define NSEXEC_MAX_KEEP 1024
 
 /* Descriptors that the program inherits; all others are closed. */
 struct nsexec_keep {

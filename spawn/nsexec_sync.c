@@ -34,7 +34,8 @@ void
 nsexec_sync_send(struct nsexec *self, int sock, enum nsexec_sync value,
 		 int32_t argument)
 {
-	struct sync_packet packet = { .value = value, .argument = argument };
+	struct sync_packet packet = { .value = (int32_t)value,
+				      .argument = argument };
 
 	if (send(sock, &packet, sizeof(packet), MSG_NOSIGNAL) < 0)
 		die(self, errno, "failed to sync: send 0x%x", value);

@@ -248,6 +248,38 @@ class Joins(NsexecCase):
             os.close(fd)
             os.close(owner)
 
+    def test_an_ordinary_user_enters_its_own_container(self):
+        kinds = ("user", "ipc", "uts", "net", "pid", "mnt", "cgroup")
+        flags = 0
+        for kind in kinds:
+            flags |= drv.FLAGS[kind]
+        for dialect in ("M2", "M3"):
+            first = self.start(dialect, self.with_user(
+                dialect, flags, f"0 {NOBODY} 1\n", rootless=1),
+                prelude=become_nobody)
+            first.wait_program()
+            second = self.start(dialect, self.values(
+                dialect, 0, rootless=1, paths=drv.paths(dialect, [
+                    (kind, f"/proc/{first.pid}/ns/{kind}")
+                    for kind in kinds])), prelude=become_nobody)
+            for kind in kinds:
+                self.assertEqual(drv.ns_inode(second.pid, kind),
+                                 drv.ns_inode(first.pid, kind), kind)
+
+    def test_an_ordinary_user_cannot_enter_roots_namespaces(self):
+        held = self.holder(drv.NEWNET)
+        # Passed as a path that it may open: a bind mount of the namespace.
+        with tempfile.NamedTemporaryFile(prefix="nsxtest-") as target:
+            os.chmod(target.name, 0o644)
+
+            def prelude():
+                own_mounts()
+                mounted(held.ns("net"), target.name, None, MS_BIND)
+                become_nobody()
+            self.failing("M3", drv.encode("M3", **self.values(
+                "M3", 0, rootless=1, paths=f"net:{target.name}")),
+                "net.*Operation not permitted", prelude=prelude)
+
     def test_a_path_may_hold_colons(self):
         held = self.holder(drv.NEWUTS)
         with tempfile.TemporaryDirectory(prefix="nsxtest-") as base:
@@ -599,6 +631,29 @@ class Settings(NsexecCase):
     def test_m2_mount_sources_without_their_variable_are_fatal(self):
         self.failing("M2", drv.encode("M2", **self.with_user(
             "M2", drv.NEWNS, mounts=b"/etc\0")), "_LIBCONTAINER_MOUNT_FDS")
+
+    def test_mount_descriptor_lists_that_are_none_are_fatal(self):
+        for text in ("[", "[1", "7", "[-2]", "[1,]", "[1]x", "[a]", "[9999]"):
+            with self.subTest(text):
+                run = self.boot("M2",
+                                env={"_LIBCONTAINER_MOUNT_FDS": text})
+                run.run(b"", close=True)
+                self.assertEqual(run.code, 1)
+                self.assertRegex(run.fatal()[0], "_LIBCONTAINER_MOUNT_FDS")
+
+    def test_a_hundred_mount_sources_come_through(self):
+        holes = [os.open("/dev/null", os.O_RDONLY) for _ in range(100)]
+        for fd in holes:
+            self.addCleanup(os.close, fd)
+        run = self.start(
+            "M2", self.with_user("M2", drv.NEWNS, mounts=b"/usr\0\0" * 100),
+            extra_fds={" " * i: fd for i, fd in enumerate(holes)},
+            env={" " * i: None for i in range(100)} | {
+                "_LIBCONTAINER_MOUNT_FDS": "[" + ",".join(
+                    f"{fd},-1" for fd in holes) + "]"})
+        run.wait_program()
+        for fd in holes:
+            self.assertEqual(os.readlink(f"/proc/{run.pid}/fd/{fd}"), "/usr")
 
     def test_a_missing_mount_source_is_fatal_and_named(self):
         hole = os.open("/dev/null", os.O_RDONLY)
