@@ -26,6 +26,9 @@ class SpawnerCase(TestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.spawner = sp.Spawner()
+        # Stays, so that the spawner does not end between tests.
+        cls.anchor = cls.spawner.connect()
+        assert cls.anchor.call(sp.PING).kind == sp.DONE
         cls.rpc = cls.spawner.listener("rpc.sock")
         cls.channel = cls.spawner.listener("channel.sock",
                                            socket.SOCK_SEQPACKET)
@@ -34,6 +37,7 @@ class SpawnerCase(TestCase):
     def tearDownClass(cls):
         cls.rpc.close()
         cls.channel.close()
+        cls.anchor.close()
         log = cls.spawner.log()
         left = cls.spawner.stop()
         if left:
