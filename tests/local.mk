@@ -102,3 +102,23 @@ tests_unit_test_ttrpc_frame_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
 tests_unit_test_ttrpc_frame_CFLAGS = $(SERVER_TEST_CFLAGS)
 tests_unit_test_ttrpc_frame_LDADD = libnsx-rpc.la $(CMOCKA_LIBS)
 endif
+
+# libnsexec against a server in the same process; words of nsexecctl.
+if HAVE_CMOCKA
+CLIENT_TESTS = \
+	tests/unit/test_client \
+	tests/unit/test_ctl_words
+check_PROGRAMS += $(CLIENT_TESTS)
+TESTS += $(CLIENT_TESTS)
+tests_unit_test_client_SOURCES = tests/unit/test_client.c \
+	tests/unit/client_fixture.c tests/unit/client_fixture.h
+tests_unit_test_client_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/proto
+tests_unit_test_client_CFLAGS = $(UNIT_CFLAGS) $(PROTOBUF_C_CFLAGS)
+tests_unit_test_client_LDADD = libnsx-client.la libnsx-rpc.la \
+	libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
+tests_unit_test_ctl_words_SOURCES = tests/unit/test_ctl_words.c \
+	client/ctl_words.c client/ctl_output.c
+tests_unit_test_ctl_words_CFLAGS = $(UNIT_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_ctl_words_LDADD = libnsx-client.la libnsx-rpc.la \
+	libnsx-proto.la libnsx-lib.la $(JANSSON_LIBS) $(CMOCKA_LIBS)
+endif
