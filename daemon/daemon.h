@@ -15,6 +15,8 @@ struct spawner_client;
 struct container_table;
 struct event_log;
 struct record_store;
+struct subscribers;
+struct core;
 struct config;
 
 struct daemon {
@@ -25,6 +27,8 @@ struct daemon {
 	struct container_table *containers;
 	struct event_log *events;
 	struct record_store *records;
+	struct subscribers *subscribers;
+	struct core *core;
 	uint8_t epoch[16];
 	bool draining;
 };

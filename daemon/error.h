@@ -14,7 +14,7 @@
 
 struct error {
 	enum errcode code;
-	struct failure failure;	/* stage, step, syscall, errno, object */
+	struct failure failure; /* stage, step, syscall, errno, object */
 	char rule[192];		/* the rule that was broken */
 	char hint[256];		/* what to change */
 	bool retryable;

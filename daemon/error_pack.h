@@ -14,11 +14,11 @@
 /* The message and the texts it points to: valid as long as this struct. */
 struct error_packed {
 	Nsexec__V1__ErrorDetail detail;
-	int ttrpc;		/* gRPC status code */
+	int ttrpc; /* gRPC status code */
 	char object[4 * FAILURE_OBJECT_MAX];
 	char rule[4 * 192];
 	char hint[4 * 256];
-	char message[2048];	/* also the status message */
+	char message[2048]; /* also the status message */
 };
 
 /* Fill *ret from *error; all text comes out as valid UTF-8. */

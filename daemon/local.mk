@@ -36,3 +36,36 @@ nsexecd_SOURCES = \
 	daemon/options.c daemon/options.h \
 	daemon/worker.c daemon/worker.h
 nsexecd_LDADD = libnsx-daemon.la
+
+# The core: requests, containers, events, records, the spawner's connection.
+nodist_libnsx_daemon_la_SOURCES = proto/record.pb-c.c proto/record.pb-c.h
+BUILT_SOURCES += proto/record.pb-c.c proto/record.pb-c.h
+EXTRA_DIST += proto/record.proto
+libnsx_daemon_la_SOURCES += \
+	daemon/boot.c daemon/boot.h \
+	daemon/clean_up.c \
+	daemon/container.c daemon/container.h \
+	daemon/container_table.c daemon/container_table.h \
+	daemon/core.c daemon/core.h daemon/core_parts.h \
+	daemon/events.c daemon/events.h \
+	daemon/explain.c daemon/explain.h \
+	daemon/features.c daemon/features.h \
+	daemon/mapping.c daemon/mapping.h \
+	daemon/methods.c daemon/methods.h daemon/methods_control.c \
+	daemon/methods_query.c daemon/methods_start.c \
+	daemon/oci_state.c daemon/oci_state.h \
+	daemon/pack.c daemon/pack.h \
+	daemon/park.c daemon/park.h \
+	daemon/plan.c daemon/plan.h \
+	daemon/quota.c daemon/quota.h \
+	daemon/record.c daemon/record.h \
+	daemon/record_store.c daemon/record_store.h \
+	daemon/request.c daemon/request.h daemon/request_part.h \
+	daemon/request_exec.c daemon/request_maps.c \
+	daemon/request_mounts.c daemon/request_process.c \
+	daemon/restore.c daemon/restore.h \
+	daemon/spawner_client.c daemon/spawner_client.h \
+	daemon/spec.c daemon/spec.h \
+	daemon/start.c daemon/start.h \
+	daemon/subscribe.c daemon/subscribe.h \
+	daemon/task.c daemon/task.h

@@ -3,6 +3,7 @@
 noinst_LTLIBRARIES += libnsx-lib.la
 libnsx_lib_la_CFLAGS = $(STRICT_CFLAGS)
 libnsx_lib_la_SOURCES = \
+	lib/arena.c lib/arena.h \
 	lib/clock.h \
 	lib/crc32c.c lib/crc32c.h \
 	lib/err.c lib/err.h \

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All containers, found by id, by name and owner, and in order of creation;
+ * all tasks, found by their number; and what is counted per owner. Owns the
+ * containers.
+ */
+#ifndef NSX_DAEMON_CONTAINER_TABLE_H
+#define NSX_DAEMON_CONTAINER_TABLE_H
+
+#include "daemon/container.h"
+
+struct container_table;
+
+/* An owner's counts; made on first use and kept. */
+struct owner {
+	uid_t uid;
+	size_t in_flight; /* starts and execs */
+	size_t live;	  /* containers that did not end */
+	size_t ended;	  /* tombstones */
+	double tokens;	  /* of the start rate */
+	int64_t tokens_ms;
+};
+
+must_check int container_table_new(struct container_table **ret);
+struct container_table *container_table_free(struct container_table *table);
+
+/* A number for a task, never given before. */
+uint64_t container_table_task_id(struct container_table *table);
+
+/*
+ * Add: takes the container (its id and owner set). -EEXIST: id or (owner,
+ * name) is taken. -ENOMEM. On error the caller still owns it.
+ */
+must_check int container_add(struct container_table *table,
+			     struct container *container);
+/* Remove and free, tasks included. */
+void container_remove(struct container_table *table,
+		      struct container *container);
+
+/*
+ * By id, or by the viewer's own name for it; what the viewer may not see is
+ * absent. uid 0 sees all (a name: his own first, then anybody's if only one).
+ */
+struct container *container_find(const struct container_table *table,
+				 uid_t viewer, const char *id_or_name);
+struct container *container_find_id(const struct container_table *table,
+				    const char *id);
+/* In order of creation; NULL at the end. */
+struct container *container_first(const struct container_table *table);
+static inline struct container *
+container_next(const struct container *container)
+{
+	return container->next;
+}
+static inline bool
+container_visible(const struct container *container, uid_t viewer)
+{
+	return viewer == 0 || container->owner == viewer;
+}
+
+/* Tasks: the init is added with its container, exec tasks here. */
+struct task *task_find(const struct container_table *table, uint64_t id);
+must_check int task_add_exec(struct container_table *table, struct task *task);
+void task_remove_exec(struct container_table *table, struct task *task);
+
+/* NULL: no memory. */
+struct owner *owner_counts(struct container_table *table, uid_t uid);
+/* All owners together. */
+size_t container_table_in_flight(const struct container_table *table);
+void container_table_count_in_flight(struct container_table *table, uid_t uid,
+				     int change);
+
+/*
+ * Idempotency keys: remember at most 1,024 of an owner. Returns the id of the
+ * container that this key made, NULL = unknown.
+ */
+const char *key_find(const struct container_table *table, uid_t owner,
+		     const uint8_t key[SPEC_KEY_SIZE], uint64_t *ret_hash);
+must_check int key_add(struct container_table *table,
+		       const struct container *container);
+
+#endif

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rings of events, one per viewer; see events.h. An event is copied for each
+ * viewer that sees it (its owner and the admin), since each copy has a number
+ * of its own.
+ */
+#include "daemon/events.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/log.h"
+#include "daemon/record_store.h"
+#include "daemon/subscribe.h"
+#include "lib/clock.h"
+#include "lib/table.h"
+#include "lib/util.h"
+
+#define RESERVE 4096u	/* numbers reserved at a time */
+#define MAX_KEPT 16384u /* terminal events outside the ring, per viewer */
+
+/* A viewer's events. kept is sorted by seq, all below the ring's first. */
+struct ring {
+	uid_t viewer;
+	struct event **slots; /* seq -> slots[seq % size] */
+	size_t size;
+	uint64_t first, last; /* in the slots; empty: first = last + 1 */
+	uint64_t limit;	      /* numbers up to it are reserved on record */
+	struct event **kept;
+	size_t n_kept, kept_size;
+};
+
+struct event_log {
+	struct daemon *daemon;
+	size_t ring_size;
+	uint64_t keep_ns;
+	struct table rings; /* uid + 1 -> struct ring */
+};
+
+static struct event *
+event_free(struct event *event)
+{
+	if (event)
+		free(event->error);
+	free(event);
+	return NULL;
+}
+
+static void
+ring_free(struct ring *ring)
+{
+	for (size_t i = 0; i < ring->size; i++)
+		event_free(ring->slots[i]);
+	for (size_t i = 0; i < ring->n_kept; i++)
+		event_free(ring->kept[i]);
+	free(ring->slots);
+	free(ring->kept);
+	free(ring);
+}
+
+int
+event_log_new(struct daemon *daemon, size_t ring_size, uint64_t keep_ns,
+	      struct event_log **ret)
+{
+	struct event_log *log = calloc(1, sizeof(*log));
+
+	if (!log)
+		return -ENOMEM;
+	log->daemon = daemon;
+	log->ring_size = ring_size ? ring_size : 1;
+	log->keep_ns = keep_ns;
+	*ret = log;
+	return 0;
+}
+
+struct event_log *
+event_log_free(struct event_log *log)
+{
+	struct ring *ring;
+	uint64_t uid;
+
+	if (!log)
+		return NULL;
+	while ((ring = table_any(&log->rings, &uid))) {
+		table_remove(&log->rings, uid);
+		ring_free(ring);
+	}
+	table_deinit(&log->rings);
+	free(log);
+	return NULL;
+}
+
+static struct ring *
+ring_find(const struct event_log *log, uid_t viewer)
+{
+	return table_find(&log->rings, (uint64_t)viewer + 1);
+}
+
+/* Made on first use; NULL: no memory. */
+static struct ring *
+ring_get(struct event_log *log, uid_t viewer)
+{
+	struct ring *ring = ring_find(log, viewer);
+
+	if (ring)
+		return ring;
+	ring = calloc(1, sizeof(*ring));
+	if (!ring)
+		return NULL;
+	ring->viewer = viewer;
+	ring->first = 1;
+	if (table_add(&log->rings, (uint64_t)viewer + 1, ring) < 0) {
+		free(ring);
+		return NULL;
+	}
+	return ring;
+}
+
+bool
+event_is_terminal(enum event_type type)
+{
+	return type == EVENT_EXITED || type == EVENT_EXEC_EXITED ||
+	       type == EVENT_FAILED;
+}
+
+static struct event *
+event_new(const struct event_draft *draft)
+{
+	const char *texts[3] = { draft->container ? draft->container : "",
+				 draft->name ? draft->name : "",
+				 draft->exec_id ? draft->exec_id : "" };
+	size_t sizes[3], total = 0;
+	struct event *event;
+	char *at;
+
+	for (size_t i = 0; i < 3; i++) {
+		sizes[i] = strlen(texts[i]) + 1;
+		total += sizes[i];
+	}
+	event = calloc(1, sizeof(*event) + total);
+	if (!event)
+		return NULL;
+	at = event->text;
+	event->container = memcpy(at, texts[0], sizes[0]);
+	event->name = memcpy(at + sizes[0], texts[1], sizes[1]);
+	event->exec_id = memcpy(at + sizes[0] + sizes[1], texts[2], sizes[2]);
+	event->type = draft->type;
+	event->pid = draft->pid;
+	event->pid_inode = draft->pid_inode;
+	if (draft->exit)
+		event->exit = *draft->exit;
+	if (draft->error) {
+		event->error = malloc(sizeof(*event->error));
+		if (event->error)
+			*event->error = *draft->error;
+	}
+	return event;
+}
+
+static void
+kept_drop_first(struct ring *ring, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		event_free(ring->kept[i]);
+	ring->n_kept -= n;
+	memmove(ring->kept, ring->kept + n, ring->n_kept * sizeof(*ring->kept));
+}
+
+/* Takes event, also on error. */
+static void
+kept_insert(struct event_log *log, struct ring *ring, struct event *event)
+{
+	uint64_t now = clock_ns(CLOCK_BOOTTIME);
+	size_t old = 0, at;
+
+	while (old < ring->n_kept &&
+	       (ring->kept[old]->boottime_ns + log->keep_ns < now ||
+		ring->n_kept - old >= MAX_KEPT))
+		old++;
+	/* moving them is worth it only now and then */
+	if (old > 64 || old == ring->n_kept || ring->n_kept >= MAX_KEPT)
+		kept_drop_first(ring, old);
+	if (ring->n_kept == ring->kept_size) {
+		size_t size = ring->kept_size ? ring->kept_size * 2 : 64;
+		struct event **kept = realloc(ring->kept, size * sizeof(*kept));
+
+		if (!kept) {
+			event_free(event);
+			return;
+		}
+		ring->kept = kept;
+		ring->kept_size = size;
+	}
+	for (at = ring->n_kept; at && ring->kept[at - 1]->seq > event->seq;
+	     at--)
+		ring->kept[at] = ring->kept[at - 1];
+	ring->kept[at] = event;
+	ring->n_kept++;
+}
+
+/* Double the slots, up to the ring's size. */
+static int
+ring_grow(struct event_log *log, struct ring *ring)
+{
+	size_t size = ring->size ? ring->size * 2 : 64;
+	struct event **slots;
+
+	if (size > log->ring_size)
+		size = log->ring_size;
+	if (size <= ring->size)
+		return 0;
+	slots = calloc(size, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	for (uint64_t seq = ring->first; seq <= ring->last; seq++)
+		slots[seq % size] = ring->slots[seq % ring->size];
+	free(ring->slots);
+	ring->slots = slots;
+	ring->size = size;
+	return 0;
+}
+
+static void
+ring_evict(struct event_log *log, struct ring *ring)
+{
+	struct event **slot = &ring->slots[ring->first % ring->size];
+	struct event *event = *slot;
+
+	*slot = NULL;
+	ring->first++;
+	if (event && event_is_terminal(event->type))
+		kept_insert(log, ring, event);
+	else
+		event_free(event);
+}
+
+/* Takes event, which may be NULL: no memory, the number is a hole then. */
+static void
+ring_append(struct event_log *log, struct ring *ring, struct event *event)
+{
+	uint64_t seq = ring->last + 1;
+
+	if (seq - ring->first >= ring->size && ring_grow(log, ring) < 0 &&
+	    ring->size == 0) {
+		event_free(event);
+		ring->last = seq;
+		ring->first = seq + 1;
+		return;
+	}
+	if (seq - ring->first >= ring->size)
+		ring_evict(log, ring);
+	ring->last = seq;
+	if (event)
+		event->seq = seq;
+	ring->slots[seq % ring->size] = event;
+}
+
+/* Have the next number on record as one that may have been given. */
+static void
+ring_reserve(struct event_log *log, struct ring *ring)
+{
+	if (ring->last < ring->limit)
+		return;
+	ring->limit = ring->last + RESERVE;
+	record_store_numbering(log->daemon);
+}
+
+static void
+publish_to(struct event_log *log, uid_t viewer, const struct event_draft *draft)
+{
+	struct ring *ring = ring_get(log, viewer);
+	struct event *event = event_new(draft);
+
+	if (!ring) {
+		log_error("events: cannot keep an event: no memory");
+		event_free(event);
+		return;
+	}
+	ring_reserve(log, ring);
+	if (event) {
+		event->realtime_ns = clock_ns(CLOCK_REALTIME);
+		event->boottime_ns = clock_ns(CLOCK_BOOTTIME);
+	}
+	ring_append(log, ring, event);
+	subscribers_wake(log->daemon, viewer);
+}
+
+void
+event_publish(struct event_log *log, const struct event_draft *draft)
+{
+	publish_to(log, draft->owner, draft);
+	if (draft->owner != 0)
+		publish_to(log, 0, draft);
+}
+
+struct event_seqs
+event_next(struct event_log *log, uid_t owner)
+{
+	struct ring *own = ring_get(log, owner);
+	struct ring *admin = ring_get(log, 0);
+
+	/* reserved before it is written into a record */
+	if (own)
+		ring_reserve(log, own);
+	if (admin)
+		ring_reserve(log, admin);
+	return (struct event_seqs){ .owner = own ? own->last + 1 : 0,
+				    .admin = admin ? admin->last + 1 : 0 };
+}
+
+void
+event_restore(struct event_log *log, const struct event_draft *draft,
+	      const struct event_seqs *seqs, uint64_t realtime_ns,
+	      uint64_t boottime_ns)
+{
+	const struct {
+		uid_t viewer;
+		uint64_t seq;
+	} copies[2] = { { draft->owner, seqs->owner }, { 0, seqs->admin } };
+	size_t n = draft->owner == 0 ? 1 : 2;
+
+	for (size_t i = 0; i < n; i++) {
+		struct ring *ring = ring_get(log, copies[i].viewer);
+		struct event *event;
+
+		/* a number beyond the reserved ones was never shown */
+		if (!ring || copies[i].seq == 0 || copies[i].seq > ring->last)
+			continue;
+		event = event_new(draft);
+		if (!event)
+			continue;
+		event->seq = copies[i].seq;
+		event->realtime_ns = realtime_ns;
+		event->boottime_ns = boottime_ns;
+		kept_insert(log, ring, event);
+	}
+}
+
+int
+event_log_resume(struct event_log *log, uid_t viewer, uint64_t last)
+{
+	struct ring *ring = ring_get(log, viewer);
+
+	if (!ring)
+		return -ENOMEM;
+	assert(ring->last == 0);
+	ring->last = last;
+	ring->first = last + 1;
+	ring->limit = last;
+	return 0;
+}
+
+void
+event_log_limits(const struct event_log *log,
+		 void (*fn)(void *userdata, uid_t viewer, uint64_t limit),
+		 void *userdata)
+{
+	for (size_t i = 0; i < log->rings.size; i++) {
+		const struct ring *ring = log->rings.slots[i].value;
+
+		if (log->rings.slots[i].key)
+			fn(userdata, ring->viewer, ring->limit);
+	}
+}
+
+uint64_t
+event_last(const struct event_log *log, uid_t viewer)
+{
+	const struct ring *ring = ring_find(log, viewer);
+
+	return ring ? ring->last : 0;
+}
+
+const struct event *
+event_from(const struct event_log *log, uid_t viewer, uint64_t seq)
+{
+	const struct ring *ring = ring_find(log, viewer);
+	size_t low = 0, high;
+
+	if (!ring)
+		return NULL;
+	high = ring->n_kept;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (ring->kept[middle]->seq < seq)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < ring->n_kept)
+		return ring->kept[low];
+	if (seq < ring->first)
+		seq = ring->first;
+	for (; seq <= ring->last; seq++) {
+		if (ring->slots[seq % ring->size])
+			return ring->slots[seq % ring->size];
+	}
+	return NULL;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What this kernel has, found by trying it; nothing is read from a version. */
+#ifndef NSX_DAEMON_FEATURES_H
+#define NSX_DAEMON_FEATURES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define FEATURE_DETAIL_MAX 64
+
+struct feature {
+	const char *name;
+	bool present;
+	char detail[FEATURE_DETAIL_MAX]; /* may be empty */
+};
+
+/* Probe all into features; returns their number, at most max. */
+size_t features_probe(struct feature *features, size_t max);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of methods: the page to read for what a caller can ask. Each may be
+ * called by any uid; what is not the caller's own is NOT_FOUND (container_find
+ * decides), and what a container may do is decided by the kernel, as the
+ * caller.
+ */
+#include "daemon/methods.h"
+
+#include "daemon/container_table.h"
+#include "daemon/request.h"
+#include "daemon/start.h"
+#include "daemon/subscribe.h"
+
+#define BIG_FRAME (4u * 1024u * 1024u)
+#define SMALL_FRAME (256u * 1024u)
+
+static void
+parked_gone(struct daemon *daemon, uint64_t call_id)
+{
+	park_gone(daemon, call_id);
+}
+
+#define TYPES(lower) \
+	.request = &nsexec__v1__##lower##_request__descriptor, \
+	.response = &nsexec__v1__##lower##_response__descriptor
+
+const struct rpc_method rpc_methods[] = {
+	{ .name = "Version",
+	  TYPES(version),
+	  .frame_max = SMALL_FRAME,
+	  .fn = method_version },
+	{ .name = "Create",
+	  TYPES(create),
+	  .frame_max = BIG_FRAME,
+	  .fn = method_create,
+	  .gone = start_gone },
+	{ .name = "Start",
+	  TYPES(start),
+	  .frame_max = SMALL_FRAME,
+	  .fn = method_start,
+	  .gone = parked_gone },
+	{ .name = "Run",
+	  TYPES(run),
+	  .frame_max = BIG_FRAME,
+	  .fn = method_run,
+	  .gone = start_gone },
+	{ .name = "Exec",
+	  TYPES(exec),
+	  .frame_max = BIG_FRAME,
+	  .fn = method_exec,
+	  .gone = start_gone },
+	{ .name = "State",
+	  TYPES(state),
+	  .frame_max = SMALL_FRAME,
+	  .fn = method_state },
+	{ .name = "List",
+	  TYPES(list),
+	  .frame_max = SMALL_FRAME,
+	  .fn = method_list },
+	{ .name = "Wait",
+	  TYPES(wait),
+	  .parked = true,
+	  .frame_max = SMALL_FRAME,
+	  .fn = method_wait,
+	  .gone = parked_gone },
+	{ .name = "Signal",
+	  TYPES(signal),
+	  .frame_max = SMALL_FRAME,
+	  .fn = method_signal },
+	{ .name = "Processes",
+	  TYPES(processes),
+	  .frame_max = SMALL_FRAME,
+	  .fn = method_processes },
+	{ .name = "Delete",
+	  TYPES(delete),
+	  .frame_max = SMALL_FRAME,
+	  .fn = method_delete,
+	  .gone = parked_gone },
+	{ .name = "Cancel",
+	  TYPES(cancel),
+	  .frame_max = SMALL_FRAME,
+	  .fn = method_cancel },
+	{ .name = "Explain",
+	  TYPES(explain),
+	  .frame_max = SMALL_FRAME,
+	  .fn = method_explain },
+	{ .name = "NextEvents",
+	  TYPES(next_events),
+	  .parked = true,
+	  .frame_max = SMALL_FRAME,
+	  .fn = method_next_events,
+	  .gone = subscribe_gone },
+	{ .name = "Events",
+	  .request = &nsexec__v1__events_request__descriptor,
+	  .response = &nsexec__v1__event__descriptor,
+	  .streaming = true,
+	  .parked = true,
+	  .frame_max = SMALL_FRAME,
+	  .fn = method_events,
+	  .gone = subscribe_gone },
+	{ .name = NULL },
+};
+
+void
+method_refuse(struct daemon *daemon, uint64_t call_id, enum errcode code,
+	      const char *step, const char *object, const char *rule,
+	      const char *hint)
+{
+	struct error error;
+
+	(void)error_set(&error, code, step, object, rule, hint);
+	(void)rpc_fail(daemon->server, call_id, &error);
+}
+
+struct container *
+method_container(struct daemon *daemon, uint64_t call_id,
+		 const struct rpc_caller *caller, const char *id,
+		 const char *step)
+{
+	struct container *container;
+	struct error error;
+
+	if (request_id(id, &error) < 0) {
+		(void)rpc_fail(daemon->server, call_id, &error);
+		return NULL;
+	}
+	container = container_find(daemon->containers, caller->uid, id);
+	if (!container)
+		method_refuse(daemon, call_id, ERRCODE_NOT_FOUND, step, id,
+			      "there is no such container of yours",
+			      "see List; ended ones are kept for an hour");
+	return container;
+}

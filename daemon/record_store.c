@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records as files; see record_store.h. */
+#include "daemon/record_store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/events.h"
+#include "daemon/log.h"
+#include "lib/fd.h"
+#include "lib/util.h"
+
+#define NUMBERING ".numbering"
+/* no id holds an @, so no record is mistaken for one set aside */
+#define BAD_SUFFIX "@.bad"
+#define NAME_MAX_SIZE (2 * SPEC_ID_MAX + 8)
+
+struct record_store {
+	int dir_fd;
+};
+
+int
+record_store_new(const char *path, struct record_store **ret)
+{
+	fd_auto int fd = -1;
+	struct record_store *store;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	store = malloc(sizeof(*store));
+	if (!store)
+		return -ENOMEM;
+	store->dir_fd = fd_steal(&fd);
+	*ret = store;
+	return 0;
+}
+
+struct record_store *
+record_store_free(struct record_store *store)
+{
+	if (!store)
+		return NULL;
+	fd_close(&store->dir_fd);
+	free(store);
+	return NULL;
+}
+
+static int
+file_write(struct record_store *store, const char *name, const void *data,
+	   size_t size)
+{
+	char temporary[NAME_MAX_SIZE + 8];
+	fd_auto int fd = -1;
+	int r;
+
+	snprintf(temporary, sizeof(temporary), ".new.%s", name);
+	fd = openat(store->dir_fd, temporary,
+		    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+		    0600);
+	if (fd < 0)
+		return -errno;
+	r = fd_write_all(fd, data, size);
+	if (r == 0 &&
+	    renameat(store->dir_fd, temporary, store->dir_fd, name) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)unlinkat(store->dir_fd, temporary, 0);
+	return r;
+}
+
+static void
+task_file_name(const struct task *task, char name[NAME_MAX_SIZE])
+{
+	if (task_is_init(task))
+		snprintf(name, NAME_MAX_SIZE, "%s", task->container->id);
+	else
+		snprintf(name, NAME_MAX_SIZE, "%s@%s", task->container->id,
+			 task->exec_id);
+}
+
+int
+record_store_write(struct daemon *daemon, struct task *task,
+		   Nsexec__Record__Stage stage)
+{
+	free_auto uint8_t *data = NULL;
+	char name[NAME_MAX_SIZE];
+	size_t size;
+	int r;
+
+	r = record_task_encode(task, stage, &data, &size);
+	if (r < 0)
+		return r;
+	task_file_name(task, name);
+	r = file_write(daemon->records, name, data, size);
+	if (r == 0)
+		task->recorded = true;
+	return r;
+}
+
+void
+record_store_remove(struct daemon *daemon, struct task *task)
+{
+	char name[NAME_MAX_SIZE];
+
+	if (!task->recorded)
+		return;
+	task_file_name(task, name);
+	if (unlinkat(daemon->records->dir_fd, name, 0) < 0 && errno != ENOENT)
+		log_warning("container %s: cannot remove record: %s",
+			    task->container->id, strerror(errno));
+	task->recorded = false;
+}
+
+struct numbering {
+	Nsexec__Record__Numbering message;
+	Nsexec__Record__Numbering__Viewer **viewers;
+	size_t size;
+	bool failed;
+};
+
+static void
+numbering_add(void *userdata, uid_t viewer, uint64_t limit)
+{
+	struct numbering *numbering = userdata;
+	Nsexec__Record__Numbering__Viewer *entry = malloc(sizeof(*entry));
+	size_t n = numbering->message.n_viewers;
+
+	if (entry && n == numbering->size) {
+		size_t size = n ? n * 2 : 16;
+		void *grown = realloc(numbering->viewers,
+				      size * sizeof(*numbering->viewers));
+
+		if (grown) {
+			numbering->viewers = grown;
+			numbering->size = size;
+		}
+	}
+	if (!entry || n == numbering->size) {
+		numbering->failed = true;
+		free(entry);
+		return;
+	}
+	*entry = (Nsexec__Record__Numbering__Viewer)
+		NSEXEC__RECORD__NUMBERING__VIEWER__INIT;
+	entry->has_uid = entry->has_limit = true;
+	entry->uid = viewer;
+	entry->limit = limit;
+	numbering->viewers[n] = entry;
+	numbering->message.n_viewers = n + 1;
+}
+
+void
+record_store_numbering(struct daemon *daemon)
+{
+	struct numbering numbering = {
+		.message = NSEXEC__RECORD__NUMBERING__INIT,
+	};
+	free_auto uint8_t *data = NULL;
+	size_t size;
+	int r = -ENOMEM;
+
+	if (!daemon->records)
+		return;
+	numbering.message.has_epoch = true;
+	numbering.message.epoch.data = daemon->epoch;
+	numbering.message.epoch.len = sizeof(daemon->epoch);
+	event_log_limits(daemon->events, numbering_add, &numbering);
+	numbering.message.viewers = numbering.viewers;
+	if (!numbering.failed)
+		r = record_encode(&numbering.message.base, &data, &size);
+	if (r == 0)
+		r = file_write(daemon->records, NUMBERING, data, size);
+	if (r < 0)
+		log_error("events: cannot record their numbers: %s",
+			  strerror(-r));
+	for (size_t i = 0; i < numbering.message.n_viewers; i++)
+		free(numbering.viewers[i]);
+	free(numbering.viewers);
+}
+
+/* -EBADMSG also for a file that is no regular file of ours. */
+static int
+file_read(struct record_store *store, const char *name, uint8_t **ret,
+	  size_t *ret_size)
+{
+	free_auto uint8_t *data = malloc(RECORD_MAX + 1);
+	ssize_t size;
+
+	if (!data)
+		return -ENOMEM;
+	fd_auto int fd = openat(store->dir_fd, name,
+				O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	size = fd_read_all(fd, data, RECORD_MAX);
+	if (size < 0)
+		return (int)size;
+	*ret = ptr_steal(&data);
+	*ret_size = (size_t)size;
+	return 0;
+}
+
+static void
+file_set_aside(struct record_store *store, const char *name, int reason)
+{
+	char bad[NAME_MAX_SIZE + 264];
+
+	snprintf(bad, sizeof(bad), "%s" BAD_SUFFIX, name);
+	log_error("record %s: cannot read: %s; set aside", name,
+		  strerror(-reason));
+	if (renameat(store->dir_fd, name, store->dir_fd, bad) < 0)
+		log_error("record %s: cannot rename: %s", name,
+			  strerror(errno));
+}
+
+int
+record_store_load_numbering(struct daemon *daemon)
+{
+	Nsexec__Record__Numbering *numbering;
+	free_auto uint8_t *data = NULL;
+	const uint8_t *message;
+	size_t size, message_size;
+	int r;
+
+	r = file_read(daemon->records, NUMBERING, &data, &size);
+	if (r < 0)
+		return r;
+	r = record_decode(data, size, &message, &message_size);
+	numbering = r < 0 ? NULL
+			  : nsexec__record__numbering__unpack(
+				    NULL, message_size, message);
+	if (!numbering || numbering->epoch.len != sizeof(daemon->epoch)) {
+		if (numbering)
+			nsexec__record__numbering__free_unpacked(numbering,
+								 NULL);
+		file_set_aside(daemon->records, NUMBERING, -EBADMSG);
+		return -ENOENT;
+	}
+	memcpy(daemon->epoch, numbering->epoch.data, sizeof(daemon->epoch));
+	for (size_t i = 0; r == 0 && i < numbering->n_viewers; i++) {
+		/* a uid twice would be our own fault: the first one counts */
+		if (event_last(daemon->events, numbering->viewers[i]->uid))
+			continue;
+		r = event_log_resume(daemon->events, numbering->viewers[i]->uid,
+				     numbering->viewers[i]->limit);
+	}
+	nsexec__record__numbering__free_unpacked(numbering, NULL);
+	return r;
+}
+
+static void
+file_load(struct daemon *daemon, const char *name,
+	  void (*fn)(struct daemon *daemon, const Nsexec__Record__Task *record))
+{
+	Nsexec__Record__Task *record = NULL;
+	free_auto uint8_t *data = NULL;
+	size_t size = 0;
+	int r;
+
+	r = file_read(daemon->records, name, &data, &size);
+	if (r == 0)
+		r = record_task_decode(data, size, &record);
+	if (r < 0) {
+		file_set_aside(daemon->records, name, r);
+		return;
+	}
+	fn(daemon, record);
+	nsexec__record__task__free_unpacked(record, NULL);
+}
+
+static int
+load_pass(struct daemon *daemon, bool execs,
+	  void (*fn)(struct daemon *daemon, const Nsexec__Record__Task *record))
+{
+	int fd = openat(daemon->records->dir_fd, ".",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		int r = -errno;
+
+		fd_close(&fd);
+		return r;
+	}
+	while ((entry = readdir(dir))) {
+		const char *name = entry->d_name;
+
+		if (strncmp(name, ".new.", 5) == 0)
+			(void)unlinkat(daemon->records->dir_fd, name, 0);
+		if (name[0] == '.' || strlen(name) >= NAME_MAX_SIZE ||
+		    strstr(name, BAD_SUFFIX))
+			continue;
+		if ((strchr(name, '@') != NULL) == execs)
+			file_load(daemon, name, fn);
+	}
+	closedir(dir);
+	return 0;
+}
+
+int
+record_store_load(struct daemon *daemon,
+		  void (*fn)(struct daemon *daemon,
+			     const Nsexec__Record__Task *record))
+{
+	int r;
+
+	r = load_pass(daemon, false, fn);
+	if (r == 0)
+		r = load_pass(daemon, true, fn);
+	return r;
+}

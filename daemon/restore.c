@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Records and children brought together; see restore.h. A child is ours if its
+ * cgroup is named like the container, its pid and start time are those on
+ * record. One round of LIST marks every task that was seen; what was not seen
+ * at its end has ended without us, or never came to be.
+ *
+ *	on record	the spawner has it	it has not
+ *	INTENT		killed, ABORTED_RESTART	ABORTED_RESTART
+ *	CREATED		waits on at its gate	failed
+ *	COMMIT		its exec'd bit decides	failed, or exit unknown
+ *	ENDED		reaped			nothing to do
+ */
+#include "daemon/restore.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/boot.h"
+#include "daemon/container_table.h"
+#include "daemon/core_parts.h"
+#include "daemon/events.h"
+#include "daemon/log.h"
+#include "daemon/spawner_client.h"
+#include "daemon/task.h"
+#include "lib/clock.h"
+#include "lib/fd.h"
+
+/* Records */
+
+static enum task_state
+state_of(Nsexec__Record__Stage stage)
+{
+	static const enum task_state states[] = {
+		[NSEXEC__RECORD__STAGE__INTENT] = TASK_STARTING,
+		[NSEXEC__RECORD__STAGE__CREATED] = TASK_CREATED,
+		[NSEXEC__RECORD__STAGE__COMMIT] = TASK_COMMITTED,
+		[NSEXEC__RECORD__STAGE__ENDED] = TASK_ENDED,
+	};
+
+	return states[stage];
+}
+
+/* The terminal event, under the number it had. */
+static void
+restore_event(struct task *task, uint64_t boottime_ns)
+{
+	const struct container *container = task->container;
+	struct event_draft draft = {
+		.owner = container->owner,
+		.container = container->id,
+		.name = container->name,
+		.exec_id = task->exec_id,
+		.pid = task->pid,
+		.pid_inode = task->pid_inode,
+		.exit = task->exit.present ? &task->exit : NULL,
+		.error = task->failure,
+	};
+
+	draft.type = task->failure	  ? EVENT_FAILED
+		     : task_is_init(task) ? EVENT_EXITED
+					  : EVENT_EXEC_EXITED;
+	event_restore(task->daemon->events, &draft, &task->terminal,
+		      task->exit.present ? task->exit.realtime_ns
+					 : task->created_ns,
+		      boottime_ns);
+}
+
+static void
+restore_state(struct daemon *daemon, struct task *task,
+	      const Nsexec__Record__Task *record)
+{
+	struct container *container = task->container;
+	struct owner *owner =
+		owner_counts(daemon->containers, container->owner);
+	bool same_boot =
+		record->boot_id.len == BOOT_ID_SIZE &&
+		memcmp(record->boot_id.data, boot_id(), BOOT_ID_SIZE) == 0;
+
+	task->state = state_of(record->stage);
+	task->answered = true;
+	if (!same_boot) {
+		/* nothing of another boot lives; its clock means nothing */
+		task->orphan = true;
+		task->reaped = true;
+		container->cgroup_gone = true;
+		container->ended_ns = clock_ns(CLOCK_BOOTTIME);
+	}
+	if (task->state == TASK_ENDED)
+		restore_event(task, container->ended_ns);
+	if (task_is_init(task) && owner) {
+		if (task->state == TASK_ENDED)
+			owner->ended++;
+		else
+			owner->live++;
+	} else if (task->state != TASK_ENDED) {
+		container->n_execs++;
+	}
+}
+
+static void
+restore_init(struct daemon *daemon, const Nsexec__Record__Task *record)
+{
+	struct container *container;
+	int r;
+
+	r = container_new(&container);
+	if (r < 0)
+		return;
+	task_init(&container->init, daemon, container,
+		  container_table_task_id(daemon->containers));
+	r = record_task_restore(record, container, &container->init);
+	if (r == 0)
+		r = container_add(daemon->containers, container);
+	if (r < 0) {
+		log_error("container %s: cannot restore: %s", record->id,
+			  strerror(-r));
+		container_free(container);
+		return;
+	}
+	if (container->has_key && key_add(daemon->containers, container) < 0)
+		container->has_key = false;
+	restore_state(daemon, &container->init, record);
+}
+
+static void
+restore_exec(struct daemon *daemon, const Nsexec__Record__Task *record)
+{
+	struct container *container =
+		container_find_id(daemon->containers, record->id);
+	struct task *task = container ? malloc(sizeof(*task)) : NULL;
+	unsigned long long number;
+	int r;
+
+	if (!task) {
+		log_warning("container %s: its exec %s has no container",
+			    record->id, record->exec_id);
+		return;
+	}
+	task_init(task, daemon, container,
+		  container_table_task_id(daemon->containers));
+	r = record_task_restore(record, container, task);
+	if (r == 0)
+		r = task_add_exec(daemon->containers, task);
+	if (r < 0) {
+		task_deinit(task);
+		free(task);
+		return;
+	}
+	number = strtoull(task->exec_id, NULL, 10);
+	if (number > container->last_exec)
+		container->last_exec = number;
+	restore_state(daemon, task, record);
+}
+
+void
+restore_record(struct daemon *daemon, const Nsexec__Record__Task *record)
+{
+	if (record->exec_id)
+		restore_exec(daemon, record);
+	else
+		restore_init(daemon, record);
+}
+
+/* Children */
+
+static void
+pidfd_on_answer(struct daemon *daemon, uint64_t id,
+		const struct op_message *answer, int fd)
+{
+	struct task *task = task_find(daemon->containers, id);
+	int r;
+
+	if (!task || !answer || fd < 0 || task->pidfd >= 0) {
+		fd_close(&fd);
+		return;
+	}
+	r = task_watch_pidfd(task, fd);
+	if (r < 0) {
+		fd_close(&fd);
+		log_error("container %s: cannot watch pid %d: %s",
+			  task->container->id, task->pid, strerror(-r));
+	}
+}
+
+static void
+ask_pidfd(struct task *task)
+{
+	struct spawner_small small = {
+		.op = OP_PIDFD,
+		.pid = task->pid,
+		.caller_fd = -1,
+		.fn = pidfd_on_answer,
+		.id = task->id,
+	};
+
+	if (task->pidfd < 0 &&
+	    spawner_send_small(task->daemon->spawner, &small) < 0)
+		log_error("container %s: cannot ask for its pidfd",
+			  task->container->id);
+}
+
+static bool
+is_same_process(const struct task *task, const struct op_message *entry)
+{
+	return task->pid == (pid_t)entry->pid &&
+	       (task->start_time == 0 || entry->start_time == 0 ||
+		task->start_time == entry->start_time);
+}
+
+static struct task *
+task_of_entry(struct container *container, const struct op_message *entry)
+{
+	if (is_same_process(&container->init, entry))
+		return &container->init;
+	for (struct task *task = container->execs; task; task = task->next) {
+		if (is_same_process(task, entry))
+			return task;
+	}
+	/* the intent is on record, its child's pid was not yet */
+	if (container->init.state == TASK_STARTING && container->init.pid == 0)
+		return &container->init;
+	return NULL;
+}
+
+/* A child that nobody wrote down: followed to be reaped, and told of. */
+static void
+adopt_stranger(struct daemon *daemon, const struct op_message *entry)
+{
+	struct container *container = NULL;
+	struct owner *owner = owner_counts(daemon->containers, entry->uid);
+
+	log_error("container %s: pid %u has no record, taken over as it is",
+		  entry->container, entry->pid);
+	if (!owner || container_new(&container) < 0)
+		return;
+	task_init(&container->init, daemon, container,
+		  container_table_task_id(daemon->containers));
+	strncpy(container->id, entry->container, SPEC_ID_MAX);
+	container->owner = entry->uid;
+	container->command = strdup("");
+	container->init.state = entry->execed ? TASK_RUNNING : TASK_CREATED;
+	container->init.gate = GATE_NAMED;
+	container->init.execed = entry->execed;
+	container->init.answered = true;
+	container->init.pid = (pid_t)entry->pid;
+	container->init.start_time = entry->start_time;
+	container->init.restored = true;
+	if (container_add(daemon->containers, container) < 0) {
+		container_free(container);
+		return;
+	}
+	owner->live++;
+	container->init.seen = daemon->core->adopt_round;
+	ask_pidfd(&container->init);
+	task_ask_status(&container->init);
+}
+
+/* An exec child without a task: its channel is closed, it ends by itself. */
+static void
+adopt_leftover(struct container *container, const struct op_message *entry)
+{
+	struct daemon *daemon = container->init.daemon;
+	struct task *task = malloc(sizeof(*task));
+
+	if (!task)
+		return;
+	task_init(task, daemon, container,
+		  container_table_task_id(daemon->containers));
+	strcpy(task->exec_id, "0");
+	task->state = TASK_ENDED;
+	task->answered = true;
+	task->pid = (pid_t)entry->pid;
+	task->start_time = entry->start_time;
+	task->exited = entry->exited;
+	task->seen = daemon->core->adopt_round;
+	if (task_add_exec(daemon->containers, task) < 0) {
+		free(task);
+		return;
+	}
+	ask_pidfd(task);
+}
+
+static void
+abort_restart(struct task *task, const char *rule)
+{
+	struct error error;
+
+	(void)error_set(&error, ERRCODE_ABORTED_RESTART, "restore",
+			task->container->id, rule, "repeat the request");
+	task_fail(task, &error);
+}
+
+/* The spawner has it: go on from what is on record. */
+static void
+adopt_task(struct task *task, const struct op_message *entry)
+{
+	task->seen = task->daemon->core->adopt_round;
+	task->pid = (pid_t)entry->pid;
+	task->start_time = entry->start_time;
+	if (entry->exited)
+		task->exited = true;
+	ask_pidfd(task);
+	if (task->state == TASK_STARTING && task->channel < 0) {
+		task_kill(task);
+		abort_restart(task, "nsexecd was restarted while it was set "
+				    "up");
+	} else if (task->state == TASK_ENDED) {
+		task_clean_up(task);
+	} else {
+		task_ask_status(task);
+	}
+}
+
+static void
+adopt_entry(struct daemon *daemon, const struct op_message *entry)
+{
+	struct container *container;
+	struct task *task;
+
+	if (!op_has(entry, OP_ATTR_CONTAINER) || !op_has(entry, OP_ATTR_PID))
+		return;
+	container = container_find_id(daemon->containers, entry->container);
+	if (!container) {
+		if (strlen(entry->container) <= SPEC_ID_MAX)
+			adopt_stranger(daemon, entry);
+		return;
+	}
+	task = task_of_entry(container, entry);
+	if (task)
+		adopt_task(task, entry);
+	else
+		adopt_leftover(container, entry);
+}
+
+/* The spawner does not have it. */
+static void
+miss_task(struct task *task)
+{
+	struct task_exit exit = { .unknown = true };
+	struct task_input input = { .fd = -1 };
+
+	if (task->seen == task->daemon->core->adopt_round)
+		return;
+	task->reaped = true;
+	task->orphan = true;
+	task->answered = true;
+	if (task->state == TASK_ENDED)
+		task_clean_up(task);
+	else if (task->pidfd >= 0)
+		task_dispatch(task, TASK_ON_LOST, &input);
+	else if (task->execed || task->state == TASK_RUNNING ||
+		 task->state == TASK_COMMITTED)
+		task_exit(task, &exit);
+	else
+		abort_restart(task, "its processes were lost in a restart");
+}
+
+static void
+list_is_done(struct daemon *daemon)
+{
+	struct container *container, *next;
+	struct task *task, *next_task;
+
+	for (container = container_first(daemon->containers); container;
+	     container = next) {
+		next = container_next(container);
+		/* the init last: clean-up may free the container after it */
+		for (task = container->execs; task; task = next_task) {
+			next_task = task->next;
+			miss_task(task);
+		}
+		miss_task(&container->init);
+	}
+}
+
+static void
+list_on_answer(struct daemon *daemon, uint64_t id,
+	       const struct op_message *answer, int fd)
+{
+	fd_close(&fd);
+	if (!answer || id != daemon->core->adopt_round)
+		return;
+	if (answer->header.type == ANSWER_ENTRY)
+		adopt_entry(daemon, answer);
+	else if (answer->header.type == ANSWER_DONE)
+		list_is_done(daemon);
+	else
+		log_error("spawner: cannot list its children");
+}
+
+void
+restore_adopt(struct daemon *daemon)
+{
+	struct spawner_small small = {
+		.op = OP_LIST,
+		.caller_fd = -1,
+		.fn = list_on_answer,
+		.id = ++daemon->core->adopt_round,
+	};
+
+	if (spawner_send_small(daemon->spawner, &small) < 0)
+		log_error("spawner: cannot ask for its children");
+}

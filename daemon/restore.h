@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * After a restart of nsexecd, or of the connection to the spawner: what the
+ * records say and what the spawner has are brought together.
+ */
+#ifndef NSX_DAEMON_RESTORE_H
+#define NSX_DAEMON_RESTORE_H
+
+#include "daemon/daemon.h"
+#include "daemon/record.h"
+
+/* A record found at start; makes the container or exec task of it. */
+void restore_record(struct daemon *daemon, const Nsexec__Record__Task *record);
+/* The spawner is connected: ask for its children and compare. */
+void restore_adopt(struct daemon *daemon);
+
+#endif

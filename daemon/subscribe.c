@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Readers of events; see subscribe.h. What a reader is owed next is decided in
+ * one function, reader_step(), which both kinds of readers repeat until it has
+ * nothing more or they cannot take more:
+ *
+ *	normal	 every event that fits the filter
+ *	behind	 terminal events, gaps for the others, then snapshots
+ *
+ * A sequence number a reader sees is never lower than one before it, and every
+ * number of its viewer is either shown, filtered out, or in a gap.
+ */
+#include "daemon/subscribe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/config.h"
+#include "daemon/container_table.h"
+#include "daemon/events.h"
+#include "daemon/loop.h"
+#include "daemon/pack.h"
+#include "lib/table.h"
+#include "lib/text.h"
+#include "lib/util.h"
+
+#define MAX_FILTER_CONTAINERS 64
+#define MAX_ADMIN_SUBSCRIBERS 64
+#define MAX_EVENTS 1024u
+#define DEFAULT_EVENTS 256u
+#define MAX_TIMEOUT_MS 3600000u
+
+struct reader {
+	struct reader *prev, *next;
+	struct daemon *daemon;
+	uint64_t call_id;
+	uid_t viewer;
+	uint64_t cursor;   /* next number it is owed */
+	uint64_t gap_from; /* 0: no gap is due; else it ends at cursor - 1 */
+	bool behind;
+	bool snapshots;		 /* behind, and all of the past is told */
+	uint64_t snapshot_after; /* serial of the last one told */
+	uint32_t types;		 /* bit n = type n; 0: all */
+	char (*containers)[SPEC_ID_MAX + 1];
+	size_t n_containers;
+
+	bool stream;
+	/* of a long poll */
+	struct watch *timer;
+	uint32_t max_events;
+};
+
+struct subscribers {
+	struct reader *first;
+	struct table by_call;
+	bool waking; /* a wake is under way: readers end only afterwards */
+};
+
+int
+subscribers_new(struct subscribers **ret)
+{
+	*ret = calloc(1, sizeof(**ret));
+	return *ret ? 0 : -ENOMEM;
+}
+
+static void
+reader_free(struct subscribers *subscribers, struct reader *reader)
+{
+	table_remove(&subscribers->by_call, reader->call_id);
+	if (reader->prev)
+		reader->prev->next = reader->next;
+	else if (subscribers->first == reader)
+		subscribers->first = reader->next;
+	if (reader->next)
+		reader->next->prev = reader->prev;
+	reader->timer = watch_free(reader->timer);
+	free(reader->containers);
+	free(reader);
+}
+
+struct subscribers *
+subscribers_free(struct subscribers *subscribers)
+{
+	if (!subscribers)
+		return NULL;
+	while (subscribers->first)
+		reader_free(subscribers, subscribers->first);
+	table_deinit(&subscribers->by_call);
+	free(subscribers);
+	return NULL;
+}
+
+static bool
+reader_wants_type(const struct reader *reader, enum event_type type)
+{
+	return reader->types == 0 || (reader->types & (1u << type));
+}
+
+static bool
+reader_wants_container(const struct reader *reader, const char *id,
+		       const char *name)
+{
+	if (reader->n_containers == 0)
+		return true;
+	for (size_t i = 0; i < reader->n_containers; i++) {
+		if (strcmp(reader->containers[i], id) == 0 ||
+		    (name[0] && strcmp(reader->containers[i], name) == 0))
+			return true;
+	}
+	return false;
+}
+
+static bool
+reader_wants(const struct reader *reader, const struct event *event)
+{
+	return reader_wants_type(reader, event->type) &&
+	       reader_wants_container(reader, event->container, event->name);
+}
+
+/* Takes what reader_step() found: 0 taken, -ENOBUFS not now, else gone. */
+typedef int (*emit_fn)(struct reader *reader, void *userdata,
+		       const struct event_packed *packed);
+
+enum step {
+	STEP_MORE, /* something was told, or skipped */
+	STEP_IDLE, /* there is nothing to tell */
+	STEP_FULL, /* it takes no more now */
+	STEP_GONE,
+};
+
+static enum step
+emit_result(int r)
+{
+	if (r == 0)
+		return STEP_MORE;
+	return r == -ENOBUFS ? STEP_FULL : STEP_GONE;
+}
+
+static enum step
+emit_gap(struct reader *reader, emit_fn emit, void *userdata)
+{
+	struct event_packed packed;
+	enum step step;
+
+	gap_pack(reader->daemon, reader->gap_from, reader->cursor - 1, &packed);
+	step = emit_result(emit(reader, userdata, &packed));
+	event_packed_deinit(&packed);
+	if (step == STEP_MORE)
+		reader->gap_from = 0;
+	return step;
+}
+
+/* The first live container behind the one that was told last. */
+static const struct container *
+snapshot_next(const struct reader *reader)
+{
+	const struct container *container;
+
+	for (container = container_first(reader->daemon->containers); container;
+	     container = container_next(container)) {
+		if (container->serial > reader->snapshot_after &&
+		    container_visible(container, reader->viewer) &&
+		    task_is_live(&container->init) &&
+		    reader_wants_container(reader, container->id,
+					   container->name))
+			return container;
+	}
+	return NULL;
+}
+
+static enum step
+snapshot_step(struct reader *reader, emit_fn emit, void *userdata)
+{
+	const struct container *container = snapshot_next(reader);
+	struct event_packed packed;
+	enum step step;
+
+	if (!container) {
+		reader->behind = false;
+		reader->snapshots = false;
+		return STEP_MORE;
+	}
+	snapshot_pack(reader->daemon, container, reader->cursor - 1, &packed);
+	step = emit_result(emit(reader, userdata, &packed));
+	event_packed_deinit(&packed);
+	if (step == STEP_MORE)
+		reader->snapshot_after = container->serial;
+	return step;
+}
+
+/* Numbers up to (not including) seq are not told: a gap, if any. */
+static void
+skip_to(struct reader *reader, uint64_t seq)
+{
+	if (seq <= reader->cursor)
+		return;
+	if (!reader->gap_from)
+		reader->gap_from = reader->cursor;
+	reader->cursor = seq;
+	if (!reader->behind) {
+		reader->behind = true;
+		reader->snapshots = false;
+		reader->snapshot_after = 0;
+	}
+}
+
+static enum step
+event_step(struct reader *reader, const struct event *event, emit_fn emit,
+	   void *userdata)
+{
+	struct event_packed packed;
+	enum step step;
+
+	if (!reader_wants(reader, event)) {
+		/* not lost, not wanted: a gap that is due grows over it */
+		reader->cursor++;
+		return STEP_MORE;
+	}
+	if (reader->behind && !event_is_terminal(event->type)) {
+		skip_to(reader, event->seq + 1);
+		return STEP_MORE;
+	}
+	if (reader->gap_from)
+		return emit_gap(reader, emit, userdata);
+	event_pack(reader->daemon, event, &packed);
+	step = emit_result(emit(reader, userdata, &packed));
+	event_packed_deinit(&packed);
+	if (step == STEP_MORE)
+		reader->cursor = event->seq + 1;
+	return step;
+}
+
+static enum step
+reader_step(struct reader *reader, emit_fn emit, void *userdata)
+{
+	const struct event_log *log = reader->daemon->events;
+	uint64_t last = event_last(log, reader->viewer);
+	const struct event *event;
+
+	if (reader->snapshots)
+		return snapshot_step(reader, emit, userdata);
+	if (reader->cursor <= last) {
+		event = event_from(log, reader->viewer, reader->cursor);
+		if (!event || event->seq > reader->cursor) {
+			skip_to(reader, event ? event->seq : last + 1);
+			return STEP_MORE;
+		}
+		return event_step(reader, event, emit, userdata);
+	}
+	if (reader->gap_from)
+		return emit_gap(reader, emit, userdata);
+	if (reader->behind) {
+		reader->snapshots = true;
+		reader->snapshot_after = 0;
+		return STEP_MORE;
+	}
+	return STEP_IDLE;
+}
+
+/* Streams */
+
+static int
+stream_emit(struct reader *reader, void *userdata,
+	    const struct event_packed *packed)
+{
+	return rpc_stream_send(reader->daemon->server, reader->call_id,
+			       &packed->event.base);
+}
+
+static struct subscribers *subscribers_of(struct daemon *daemon);
+
+static void
+stream_pump(struct reader *reader)
+{
+	enum step step;
+
+	do {
+		step = reader_step(reader, stream_emit, NULL);
+	} while (step == STEP_MORE);
+	/* the rest of what is there now is told in short (subscribe.h) */
+	if (step == STEP_FULL && !reader->behind) {
+		reader->behind = true;
+		reader->snapshots = false;
+	}
+}
+
+void
+rpc_stream_drained(struct daemon *daemon, uint64_t call_id)
+{
+	struct reader *reader =
+		table_find(&subscribers_of(daemon)->by_call, call_id);
+
+	if (reader && reader->stream)
+		stream_pump(reader);
+}
+
+/* Long polls */
+
+struct poll_answer {
+	uint8_t *items[MAX_EVENTS]; /* packed messages */
+	size_t sizes[MAX_EVENTS];
+	size_t n, bytes;
+};
+
+/* Below the frame limit with room for what is around the events. */
+#define POLL_MAX_BYTES (3u * 1024u * 1024u)
+
+static int
+poll_emit(struct reader *reader, void *userdata,
+	  const struct event_packed *packed)
+{
+	struct poll_answer *answer = userdata;
+	size_t size = nsexec__v1__event__get_packed_size(&packed->event);
+	uint8_t *item;
+
+	if (answer->n >= reader->max_events ||
+	    answer->bytes + size > POLL_MAX_BYTES)
+		return -ENOBUFS;
+	item = malloc(size ? size : 1);
+	if (!item)
+		return -ENOBUFS;
+	nsexec__v1__event__pack(&packed->event, item);
+	answer->items[answer->n] = item;
+	answer->sizes[answer->n++] = size;
+	answer->bytes += size;
+	return 0;
+}
+
+static void
+poll_reply(struct reader *reader, struct poll_answer *answer)
+{
+	Nsexec__V1__NextEventsResponse response =
+		NSEXEC__V1__NEXT_EVENTS_RESPONSE__INIT;
+	Nsexec__V1__Event *events[MAX_EVENTS];
+	struct daemon *daemon = reader->daemon;
+
+	for (size_t i = 0; i < answer->n; i++) {
+		events[response.n_events] = nsexec__v1__event__unpack(
+			NULL, answer->sizes[i], answer->items[i]);
+		if (events[response.n_events])
+			response.n_events++;
+		free(answer->items[i]);
+	}
+	response.events = events;
+	response.has_epoch = true;
+	response.epoch.data = daemon->epoch;
+	response.epoch.len = sizeof(daemon->epoch);
+	response.has_next_seq = true;
+	response.next_seq =
+		reader->gap_from ? reader->gap_from : reader->cursor;
+	(void)rpc_reply(daemon->server, reader->call_id, &response.base);
+	for (size_t i = 0; i < response.n_events; i++)
+		nsexec__v1__event__free_unpacked(events[i], NULL);
+}
+
+/* Answer if there is something to say, or if it is last. true: answered. */
+static bool
+poll_try(struct reader *reader, bool last)
+{
+	struct poll_answer *answer = calloc(1, sizeof(*answer));
+	enum step step;
+	bool done;
+
+	if (!answer)
+		return false;
+	do {
+		step = reader_step(reader, poll_emit, answer);
+	} while (step == STEP_MORE);
+	done = last || answer->n > 0;
+	if (done)
+		poll_reply(reader, answer);
+	free(answer);
+	return done;
+}
+
+static void
+poll_on_timeout(void *userdata)
+{
+	struct reader *reader = userdata;
+
+	(void)poll_try(reader, true);
+	reader_free(subscribers_of(reader->daemon), reader);
+}
+
+/* Both */
+
+void
+subscribers_wake(struct daemon *daemon, uid_t viewer)
+{
+	struct subscribers *subscribers = subscribers_of(daemon);
+	struct reader *next;
+
+	for (struct reader *reader = subscribers ? subscribers->first : NULL;
+	     reader; reader = next) {
+		next = reader->next;
+		if (reader->viewer != viewer)
+			continue;
+		if (reader->stream)
+			stream_pump(reader);
+		else if (poll_try(reader, false))
+			reader_free(subscribers, reader);
+	}
+}
+
+static int
+filter_containers(struct reader *reader,
+		  const Nsexec__V1__EventsRequest *request, struct error *error)
+{
+	if (request->n_containers > MAX_FILTER_CONTAINERS)
+		return error_set(error, ERRCODE_INVALID_ARGUMENT,
+				 "check-request", "containers",
+				 "has more than 64 entries",
+				 "leave it out to see all");
+	reader->containers =
+		calloc(request->n_containers + 1, sizeof(*reader->containers));
+	if (!reader->containers)
+		return error_set(error, ERRCODE_OVERLOADED, "subscribe",
+				 "memory", "the daemon has no memory left",
+				 "try again later");
+	for (size_t i = 0; i < request->n_containers; i++) {
+		const char *id = request->containers[i];
+
+		if (!text_is_id(id, strlen(id)))
+			return error_set(error, ERRCODE_INVALID_ARGUMENT,
+					 "check-request", "containers",
+					 "must be ids or names",
+					 "see the ids of List");
+		memcpy(reader->containers[i], id, strlen(id) + 1);
+	}
+	reader->n_containers = request->n_containers;
+	return 0;
+}
+
+static int
+filter_build(struct reader *reader, const Nsexec__V1__EventsRequest *request,
+	     struct error *error)
+{
+	const struct daemon *daemon = reader->daemon;
+	uint64_t last = event_last(daemon->events, reader->viewer);
+	bool other_epoch;
+
+	reader->cursor = last + 1;
+	if (!request)
+		return 0;
+	for (size_t i = 0; i < request->n_types; i++) {
+		if (request->types[i] < 1 ||
+		    (int)request->types[i] >= N_EVENT_TYPES)
+			return error_set(error, ERRCODE_INVALID_ARGUMENT,
+					 "check-request", "types",
+					 "must be event types",
+					 "see EventType");
+		reader->types |= 1u << request->types[i];
+	}
+	other_epoch = request->has_epoch &&
+		      (request->epoch.len != sizeof(daemon->epoch) ||
+		       memcmp(request->epoch.data, daemon->epoch,
+			      sizeof(daemon->epoch)) != 0);
+	if (other_epoch) {
+		/* nothing is known of what it missed: all there is, short */
+		reader->cursor = 1;
+		reader->behind = true;
+	} else if (request->has_from_seq) {
+		reader->cursor = request->from_seq ? request->from_seq : 1;
+		/* ahead of us: nothing to tell until then */
+		if (reader->cursor > last + 1)
+			reader->cursor = last + 1;
+	}
+	return filter_containers(reader, request, error);
+}
+
+static int
+reader_limit(struct daemon *daemon, uid_t viewer, struct error *error)
+{
+	size_t max = viewer == 0 ? MAX_ADMIN_SUBSCRIBERS
+				 : daemon->config->limits.subscribers_per_owner;
+	size_t n = 0;
+
+	for (struct reader *reader = subscribers_of(daemon)->first; reader;
+	     reader = reader->next)
+		n += reader->viewer == viewer && reader->stream;
+	if (n < max)
+		return 0;
+	(void)error_set(error, ERRCODE_QUOTA, "subscribe", "Events", "",
+			"end one of them first");
+	error_rule(error, "at most %zu event streams", max);
+	return -EINVAL;
+}
+
+static int
+reader_new(struct daemon *daemon, uint64_t call_id,
+	   const struct rpc_caller *caller,
+	   const Nsexec__V1__EventsRequest *request, struct error *error)
+{
+	struct subscribers *subscribers = subscribers_of(daemon);
+	struct reader *reader = calloc(1, sizeof(*reader));
+	int r;
+
+	if (!reader)
+		return error_set(error, ERRCODE_OVERLOADED, "subscribe",
+				 "memory", "the daemon has no memory left",
+				 "try again later");
+	reader->daemon = daemon;
+	reader->call_id = call_id;
+	reader->viewer = caller->uid;
+	r = filter_build(reader, request, error);
+	if (r == 0 && table_add(&subscribers->by_call, call_id, reader) < 0)
+		r = error_set(error, ERRCODE_OVERLOADED, "subscribe", "memory",
+			      "the daemon has no memory left",
+			      "try again later");
+	if (r < 0) {
+		free(reader->containers);
+		free(reader);
+		return r;
+	}
+	reader->next = subscribers->first;
+	if (reader->next)
+		reader->next->prev = reader;
+	subscribers->first = reader;
+	return 0;
+}
+
+void
+subscribe_stream(struct daemon *daemon, uint64_t call_id,
+		 const struct rpc_caller *caller,
+		 const Nsexec__V1__EventsRequest *request)
+{
+	struct reader *reader;
+	struct error error;
+	int r;
+
+	r = reader_limit(daemon, caller->uid, &error);
+	if (r == 0)
+		r = reader_new(daemon, call_id, caller, request, &error);
+	if (r < 0) {
+		(void)rpc_fail(daemon->server, call_id, &error);
+		return;
+	}
+	reader = table_find(&subscribers_of(daemon)->by_call, call_id);
+	reader->stream = true;
+	stream_pump(reader);
+}
+
+void
+subscribe_next(struct daemon *daemon, uint64_t call_id,
+	       const struct rpc_caller *caller,
+	       const Nsexec__V1__NextEventsRequest *request)
+{
+	uint32_t timeout_ms =
+		request->has_timeout_ms ? request->timeout_ms : MAX_TIMEOUT_MS;
+	struct reader *reader;
+	struct error error;
+
+	if (reader_new(daemon, call_id, caller, request->filter, &error) < 0) {
+		(void)rpc_fail(daemon->server, call_id, &error);
+		return;
+	}
+	reader = table_find(&subscribers_of(daemon)->by_call, call_id);
+	reader->max_events = request->has_max_events && request->max_events
+				     ? request->max_events
+				     : DEFAULT_EVENTS;
+	if (reader->max_events > MAX_EVENTS)
+		reader->max_events = MAX_EVENTS;
+	if (timeout_ms > MAX_TIMEOUT_MS)
+		timeout_ms = MAX_TIMEOUT_MS;
+	if (poll_try(reader, timeout_ms == 0) || timeout_ms == 0) {
+		reader_free(subscribers_of(daemon), reader);
+		return;
+	}
+	if (watch_new_timer(daemon->loop, poll_on_timeout, reader,
+			    &reader->timer) < 0) {
+		(void)poll_try(reader, true);
+		reader_free(subscribers_of(daemon), reader);
+		return;
+	}
+	watch_timer_set(reader->timer, timeout_ms);
+}
+
+void
+subscribe_gone(struct daemon *daemon, uint64_t call_id)
+{
+	struct reader *reader =
+		table_find(&subscribers_of(daemon)->by_call, call_id);
+
+	if (reader)
+		reader_free(subscribers_of(daemon), reader);
+}
+
+static struct subscribers *
+subscribers_of(struct daemon *daemon)
+{
+	return daemon->subscribers;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who reads events: streams, and calls that wait for the next ones. A reader
+ * is a cursor into its viewer's numbering, nothing is queued for it here. One
+ * that cannot take more (its connection's queue is full) falls behind alone:
+ * when there is room again it gets the terminal events it missed, a gap for
+ * the rest and a snapshot of every live container, then events go on.
+ */
+#ifndef NSX_DAEMON_SUBSCRIBE_H
+#define NSX_DAEMON_SUBSCRIBE_H
+
+#include "daemon/rpc.h"
+#include "proto/nsexec.pb-c.h"
+
+struct subscribers;
+
+must_check int subscribers_new(struct subscribers **ret);
+struct subscribers *subscribers_free(struct subscribers *subscribers);
+
+/* Methods Events and NextEvents and their ends. */
+void subscribe_stream(struct daemon *daemon, uint64_t call_id,
+		      const struct rpc_caller *caller,
+		      const Nsexec__V1__EventsRequest *request);
+void subscribe_next(struct daemon *daemon, uint64_t call_id,
+		    const struct rpc_caller *caller,
+		    const Nsexec__V1__NextEventsRequest *request);
+void subscribe_gone(struct daemon *daemon, uint64_t call_id);
+
+/* This viewer has a new event. */
+void subscribers_wake(struct daemon *daemon, uid_t viewer);
+
+#endif
