@@ -93,7 +93,7 @@ nsexec_init_run(struct nsexec *self)
 	int sock = self->stage2_sock[1];
 
 	fd_close(&self->stage1_sock[1]);
-	self->peer_sock = sock;
+	self->peer_socks[0] = sock;
 	self->log.stage = "nsexec-2";
 	nsexec_name_process("runc:[2:INIT]");
 	nsexec_log_write(&self->log, NSEXEC_LOG_DEBUG, "~> nsexec stage-2");

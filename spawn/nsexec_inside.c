@@ -119,7 +119,7 @@ nsexec_inside_run(struct nsexec *self)
 
 	fd_close(&self->stage1_sock[0]);
 	fd_close(&self->stage2_sock[0]);
-	self->peer_sock = sock;
+	self->peer_socks[0] = sock;
 	nsexec_log_write(&self->log, NSEXEC_LOG_DEBUG, "~> nsexec stage-1");
 	join_all(self);
 	if (self->era->dialect == DIALECT_D1 &&

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,9 +145,11 @@ die_quietly(struct nsexec *self)
 {
 	int32_t packet[2] = { SYNC_ERR, 0 };
 
-	if (self->peer_sock >= 0 &&
-	    write(self->peer_sock, packet, sizeof(packet)) < 0)
-		self->peer_sock = -1; /* it sees the end of file instead */
+	/* A peer that cannot be told sees the end of file instead. */
+	for (size_t i = 0; i < ARRAY_SIZE(self->peer_socks); i++)
+		if (self->peer_socks[i] >= 0)
+			(void)send(self->peer_socks[i], packet, sizeof(packet),
+				   MSG_DONTWAIT | MSG_NOSIGNAL);
 	kill_known(self);
 	_exit(EXIT_FAILURE);
 }

@@ -105,7 +105,8 @@ init_self(struct nsexec *self)
 					 .level = NSEXEC_LOG_DEBUG,
 					 .json = true,
 					 .stage = "nsexec" };
-	self->init_fd = self->console_fd = self->peer_sock = -1;
+	self->init_fd = self->console_fd = -1;
+	self->peer_socks[0] = self->peer_socks[1] = -1;
 	self->parent_pidfd = -1;
 	self->known[0].pidfd = self->known[1].pidfd = -1;
 	self->stage1_sock[0] = self->stage1_sock[1] = -1;
@@ -212,7 +213,6 @@ run_with_helper(struct nsexec *self)
 
 	if (nsexec_clone(self, 0, &helper->pidfd) == 0) {
 		self->stage1_pid = self->mapped_pid = self_pid;
-		self->peer_sock = self->stage1_sock[0];
 		nsjoin_deinit(&self->joins);
 		nsexec_outside_run(self);
 	}

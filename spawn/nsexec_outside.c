@@ -104,6 +104,8 @@ nsexec_outside_run(struct nsexec *self)
 {
 	fd_close(&self->stage1_sock[1]);
 	fd_close(&self->stage2_sock[1]);
+	self->peer_socks[0] = self->stage1_sock[0];
+	self->peer_socks[1] = self->stage2_sock[0];
 	nsexec_log_write(&self->log, NSEXEC_LOG_DEBUG, "~> nsexec stage-0");
 	serve_stage1(self);
 	if (self->stage2_pid <= 0)

@@ -49,7 +49,7 @@ nsexec_clone(struct nsexec *self, uint64_t flags, int *ret_pidfd)
 		die(self, -pid, "failed to clone");
 	if (pid == 0) {
 		forget_known(self);
-		self->peer_sock = -1;
+		self->peer_socks[0] = self->peer_socks[1] = -1;
 		return 0;
 	}
 	*ret_pidfd = pidfd;

@@ -128,7 +128,7 @@ struct nsexec {
 	int console_fd;
 	int stage1_sock[2]; /* C: [0] outside, [1] stage-1 */
 	int stage2_sock[2]; /* G: [0] outside, [1] stage-2 */
-	int peer_sock;	    /* where this process's SYNC_ERR goes, or -1 */
+	int peer_socks[2];  /* where our SYNC_ERR goes, or -1 */
 	pid_t mapped_pid;   /* whose maps and offsets the outside writes */
 	pid_t stage1_pid, stage2_pid;
 	struct nsexec_known known[2];
