@@ -3,10 +3,10 @@
 # Integration tests are Python and need no entry: ./check finds them.
 EXTRA_DIST += \
 	check quickstart \
-	tests/asan_suites.txt \
 	tests/expected_skips.txt \
 	tests/run.py \
-	tests/lib/build.sh tests/lib/harness.py \
+	tests/lib/build.sh tests/lib/harness.py tests/lib/pb.py \
+	tests/lib/ttrpc_client.py \
 	tests/lint/allow.txt tests/lint/lint.py
 
 .PHONY: lint
