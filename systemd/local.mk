@@ -25,3 +25,6 @@ install-systemd:
 uninstall-systemd:
 	rm -f '$(DESTDIR)$(sysusersdir)/nsexecd.conf' \
 		'$(DESTDIR)$(tmpfilesdir)/nsexecd.conf'
+
+nodist_systemdsystemunit_DATA += systemd/nsexec-spawner.service
+EXTRA_DIST += systemd/nsexec-spawner.service.in

@@ -122,3 +122,8 @@ tests_unit_test_ctl_words_CFLAGS = $(UNIT_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_ctl_words_LDADD = libnsx-client.la libnsx-rpc.la \
 	libnsx-proto.la libnsx-lib.la $(JANSSON_LIBS) $(CMOCKA_LIBS)
 endif
+
+# The keeper's test needs a program that plays the worker.
+check_PROGRAMS += tests/integration/worker_standin
+tests_integration_worker_standin_SOURCES = tests/integration/worker_standin.c
+tests_integration_worker_standin_LDADD = libnsx-proto.la libnsx-lib.la

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stands in for the unprivileged nsexecd, so that the spawner's keeper can be
+ * tested alone: writes what it finds itself to be into records/report, locks
+ * nsexecd.pid, says PING on spawner.sock (again whenever that connection ends)
+ * and waits for SIGTERM. Its fifth argument changes that: "early" ends with
+ * status 3 before the PING.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/fd.h"
+#include "proto/ops.h"
+
+extern char **environ;
+static volatile sig_atomic_t stopped;
+
+static void
+on_term(int number)
+{
+	stopped = number;
+}
+
+static _Noreturn void
+die(const char *what)
+{
+	fprintf(stderr, "standin: %s: %s\n", what, strerror(errno));
+	exit(9);
+}
+
+static void
+copy_status(FILE *report)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	char line[512];
+
+	while (status && fgets(line, sizeof(line), status))
+		fputs(line, report);
+	if (status)
+		fclose(status);
+}
+
+static void
+list_fds(FILE *report)
+{
+	struct dirent *entry;
+	DIR *dir = opendir("/proc/self/fd");
+
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.' && atoi(entry->d_name) != dirfd(dir))
+			fprintf(report, "fd:\t%s\n", entry->d_name);
+	if (dir)
+		closedir(dir);
+}
+
+static void
+write_report(int argc, char **argv, const char *dir)
+{
+	char path[4096], **env;
+	FILE *report;
+	int i;
+
+	snprintf(path, sizeof(path), "%s/records/report", dir);
+	report = fopen(path, "we");
+	if (!report)
+		die(path);
+	copy_status(report);
+	fclose(report);
+	report = fopen(path, "ae");
+	if (!report)
+		die(path);
+	for (i = 0; i < argc; i++)
+		fprintf(report, "arg:\t%s\n", argv[i]);
+	for (env = environ; *env; env++)
+		fprintf(report, "env:\t%s\n", *env);
+	list_fds(report); /* the report's own is among them */
+	fclose(report);
+}
+
+static int
+lock_pid_file(const char *dir)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[4096], text[16];
+	int fd, n;
+
+	snprintf(path, sizeof(path), "%s/nsexecd.pid", dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || fcntl(fd, F_SETLK, &lock) < 0 || ftruncate(fd, 0) < 0)
+		die(path);
+	n = snprintf(text, sizeof(text), "%d\n", getpid());
+	if (fd_write_all(fd, text, (size_t)n) < 0)
+		die(path);
+	return fd;
+}
+
+static int
+say_ping(const char *dir)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct nlmsg_builder builder;
+	uint8_t buf[64];
+	size_t size;
+	int fd;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/spawner.sock",
+		 dir);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		die("socket");
+	nlmsg_builder_init(&builder, buf, sizeof(buf), OP_PING, 1);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    nlmsg_builder_end(&builder, &size) < 0 ||
+	    fd_send(fd, buf, size, NULL, 0) < 0 ||
+	    fd_recv(fd, buf, sizeof(buf), NULL, 0, NULL) <= 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = on_term };
+	struct pollfd p = { .fd = -1, .events = POLLIN };
+	int pid_fd;
+
+	if (argc < 4)
+		return 8;
+	write_report(argc, argv, argv[3]);
+	if (argc > 4 && strcmp(argv[4], "early") == 0)
+		return 3;
+	sigaction(SIGTERM, &action, NULL);
+	pid_fd = lock_pid_file(argv[3]);
+	while (!stopped) {
+		if (p.fd < 0)
+			p.fd = say_ping(argv[3]);
+		if (poll(&p, 1, p.fd < 0 ? 20 : 1000) > 0) {
+			close(p.fd);
+			p.fd = -1;
+		}
+	}
+	return ftruncate(pid_fd, 0) < 0 ? 9 : 0;
+}
