@@ -358,6 +358,7 @@ run(struct enter_opts *opts)
 					 .timeout_ms = opts->timeout_ms };
 	struct nsexec_call *call = NULL;
 	struct nsexec_exit exit_info;
+	char id[FOREGROUND_ID_MAX];
 	int status = ctl_connect(opts->ctl), r;
 
 	if (status)
@@ -367,13 +368,13 @@ run(struct enter_opts *opts)
 		r = nsexec_key_new(foreground.key);
 	if (r < 0)
 		return ctl_report_local(opts->ctl, r, "set up", "signals");
+	nsexec_spec_id(opts->spec, foreground_key_text(&foreground, id));
 	status = foreground_start(&foreground);
 	if (!status)
 		status = foreground_wait(&foreground, &exit_info);
 	/* Nameless: nobody needs the answer (see cmd_run.c). */
-	if (foreground.id &&
-	    nsexec_call_delete(opts->ctl->nsexec, foreground.id, false,
-			       &call) >= 0)
+	if ((foreground.id || foreground.failed_late) &&
+	    nsexec_call_delete(opts->ctl->nsexec, id, false, &call) >= 0)
 		nsexec_call_free(call);
 	foreground_deinit(&foreground);
 	return status ? status : ctl_exit_status(&exit_info);

@@ -64,8 +64,6 @@ cmd_explain(struct ctl *ctl, int argc, char **argv)
 	}
 	status = start_opts_parse(&opts, ctl, argc, argv);
 	if (!status)
-		status = stdio_opts_apply(ctl, &opts.stdio, !opts.detach);
-	if (!status)
 		status = ctl_connect(ctl);
 	if (!status)
 		status = explain_print(ctl, opts.spec);

@@ -103,7 +103,7 @@ delete_record(const struct start_opts *opts, const char *id)
 	if (opts->keep ||
 	    nsexec_call_delete(opts->ctl->nsexec, id, false, &call) < 0)
 		return;
-	if (opts->named)
+	if (opts->name)
 		(void)!nsexec_call_await(call, 5000);
 }
 
@@ -147,6 +147,24 @@ finish(struct start_opts *opts, struct foreground *foreground)
 	return ctl_exit_status(&exit_info);
 }
 
+/* After the answer. The exit status. */
+static int
+follow(struct start_opts *opts, struct foreground *foreground)
+{
+	int status;
+
+	write_infos(opts, foreground->info);
+	status = hand_out_pid(opts, foreground->info, foreground->pidfd);
+	if (status) {
+		(void)!nsexec_delete(opts->ctl->nsexec, foreground->id, true);
+		return status;
+	}
+	if (!opts->detach)
+		return finish(opts, foreground);
+	print_started(opts->ctl, foreground->info);
+	return CTL_OK;
+}
+
 static int
 run(struct start_opts *opts)
 {
@@ -158,6 +176,7 @@ run(struct start_opts *opts)
 		.forward = !opts->no_forward && !opts->detach,
 		.timeout_ms = opts->timeout_ms,
 	};
+	char id[FOREGROUND_ID_MAX];
 	int status, r;
 
 	memcpy(foreground.key, opts->key, sizeof(foreground.key));
@@ -166,17 +185,15 @@ run(struct start_opts *opts)
 		r = nsexec_key_new(foreground.key);
 	if (r < 0)
 		return ctl_report_local(ctl, r, "set up", "signals");
+	/* An id of our own making, so that a failed start can be deleted. */
+	if (!opts->name)
+		nsexec_spec_id(opts->spec,
+			       foreground_key_text(&foreground, id));
 	status = foreground_start(&foreground);
-	if (status == 0) {
-		write_infos(opts, foreground.info);
-		status = hand_out_pid(opts, foreground.info, foreground.pidfd);
-		if (status)
-			(void)!nsexec_delete(ctl->nsexec, foreground.id, true);
-		else if (opts->detach)
-			print_started(ctl, foreground.info);
-		else
-			status = finish(opts, &foreground);
-	}
+	if (status == 0)
+		status = follow(opts, &foreground);
+	else if (foreground.failed_late)
+		delete_record(opts, opts->name ? opts->name : id);
 	foreground_deinit(&foreground);
 	return status;
 }

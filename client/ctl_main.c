@@ -173,6 +173,8 @@ command_run(struct ctl *ctl, const struct command *command, int argc,
 				 command->missing);
 	if (command->plain)
 		return command->plain(argc, argv);
+	if (!command->fn)
+		return ctl_usage(ctl, "is not part of this build");
 	status = command->fn(ctl, argc, argv);
 	ctl->nsexec = nsexec_close(ctl->nsexec);
 	if (fflush(stdout) != 0 || ferror(stdout))

@@ -238,6 +238,24 @@ read_start(struct foreground *foreground, struct nsexec_call *call)
 	return foreground->pidfd < 0 ? foreground->pidfd : 0;
 }
 
+const char *
+foreground_key_text(const struct foreground *foreground,
+		    char buf[FOREGROUND_ID_MAX])
+{
+	for (size_t i = 0; i < sizeof(foreground->key); i++)
+		(void)snprintf(buf + 2 * i, 3, "%02x", foreground->key[i]);
+	return buf;
+}
+
+/* A stage or the spawner failed, not the request: it is on record. */
+static bool
+is_late(const struct nsexec_error *error)
+{
+	return error->code != NSEXEC_OK &&
+	       strcmp(error->stage, "daemon") != 0 &&
+	       strcmp(error->stage, "client") != 0;
+}
+
 int
 foreground_start(struct foreground *foreground)
 {
@@ -255,6 +273,7 @@ foreground_start(struct foreground *foreground)
 		again = is_broken(r) && !foreground->exec_container &&
 			reconnect(foreground) >= 0;
 	} while (again);
+	foreground->failed_late = r < 0 && is_late(nsexec_call_error(call));
 	if (r < 0 && foreground->timed_out) {
 		ctl_warn(foreground->ctl, "not started within the timeout");
 		return CTL_TIMEOUT;

@@ -24,6 +24,7 @@ struct foreground {
 	/* owned; filled in by foreground_start() */
 	char *id, *exec_id;
 	pid_t pid;
+	bool failed_late;	  /* refused after a record was made */
 	struct nsexec_info *info; /* Run only */
 	int pidfd;		  /* -1 unless wanted */
 
@@ -41,6 +42,11 @@ struct foreground {
  */
 must_check int foreground_init(struct foreground *foreground);
 void foreground_deinit(struct foreground *foreground);
+
+/* The key as 32 hexadecimal digits: the id of a container that has no other. */
+#define FOREGROUND_ID_MAX 33
+const char *foreground_key_text(const struct foreground *foreground,
+				char buf[FOREGROUND_ID_MAX]);
 
 /* Start and await the answer. 0, or the exit status after a report. */
 must_check int foreground_start(struct foreground *foreground);

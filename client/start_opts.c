@@ -104,7 +104,7 @@ on_name(struct argp_state *state, const char *option, const char *arg)
 		nsexec_spec_id(opts->spec, arg);
 	else
 		nsexec_spec_name(opts->spec, arg);
-	opts->named = true;
+	opts->name = arg;
 }
 
 static void

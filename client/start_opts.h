@@ -18,7 +18,7 @@ struct start_opts {
 	struct stdio_opts stdio;
 
 	bool detach, keep, no_forward, dry_run, mirror_signal;
-	bool named;
+	const char *name; /* --name or --id, whichever came last; or NULL */
 	const char *pid_file, *pidfd_socket;
 	int status_fd, info_fd; /* -1: none */
 	uint64_t timeout_ms;
