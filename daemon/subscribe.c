@@ -4,8 +4,9 @@
  * one function, reader_step(), which both kinds of readers repeat until it has
  * nothing more or they cannot take more:
  *
- *	normal	 every event that fits the filter
- *	behind	 terminal events, gaps for the others, then snapshots
+ *	normal	every event that fits the filter
+ *	behind	the same, gaps for what is no longer there, then snapshots
+ *	terse	terminal events, gaps for the others, then snapshots
  *
  * A sequence number a reader sees is never lower than one before it, and every
  * number of its viewer is either shown, filtered out, or in a gap.
@@ -38,8 +39,9 @@ struct reader {
 	uid_t viewer;
 	uint64_t cursor;   /* next number it is owed */
 	uint64_t gap_from; /* 0: no gap is due; else it ends at cursor - 1 */
-	bool behind;
-	bool snapshots;		 /* behind, and all of the past is told */
+	bool behind;	   /* a snapshot is due once it has caught up */
+	bool terse;	   /* until then only terminal events are told */
+	bool snapshots;	   /* behind, and all of the past is told */
 	uint64_t snapshot_after; /* serial of the last one told */
 	uint32_t types;		 /* bit n = type n; 0: all */
 	char (*containers)[SPEC_ID_MAX + 1];
@@ -178,6 +180,7 @@ snapshot_step(struct reader *reader, emit_fn emit, void *userdata)
 
 	if (!container) {
 		reader->behind = false;
+		reader->terse = false;
 		reader->snapshots = false;
 		return STEP_MORE;
 	}
@@ -217,7 +220,7 @@ event_step(struct reader *reader, const struct event *event, emit_fn emit,
 		reader->cursor++;
 		return STEP_MORE;
 	}
-	if (reader->behind && !event_is_terminal(event->type)) {
+	if (reader->terse && !event_is_terminal(event->type)) {
 		skip_to(reader, event->seq + 1);
 		return STEP_MORE;
 	}
@@ -279,8 +282,9 @@ stream_pump(struct reader *reader)
 		step = reader_step(reader, stream_emit, NULL);
 	} while (step == STEP_MORE);
 	/* the rest of what is there now is told in short (subscribe.h) */
-	if (step == STEP_FULL && !reader->behind) {
+	if (step == STEP_FULL && !reader->terse) {
 		reader->behind = true;
+		reader->terse = true;
 		reader->snapshots = false;
 	}
 }
@@ -457,7 +461,7 @@ filter_build(struct reader *reader, const Nsexec__V1__EventsRequest *request,
 		       memcmp(request->epoch.data, daemon->epoch,
 			      sizeof(daemon->epoch)) != 0);
 	if (other_epoch) {
-		/* nothing is known of what it missed: all there is, short */
+		/* nothing is known of what it missed: all there is */
 		reader->cursor = 1;
 		reader->behind = true;
 	} else if (request->has_from_seq) {

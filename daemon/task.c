@@ -35,8 +35,8 @@
 
 #define PHASE_MS 10000
 #define POLL_MS 5
-#define ORPHAN_POLL_MS 20
-#define ORPHAN_POLLS 50u
+#define ORPHAN_POLL_MS 50
+#define ORPHAN_POLLS 200u /* 10 s: some inits reap slowly */
 #define REPORT_MAX 4096
 
 static int task_arm(struct task *task, int64_t timeout_ms);
