@@ -121,8 +121,7 @@ block_map(struct stage_context *context, size_t size, char **ret)
 }
 
 static int
-pointers_alloc(struct stage_context *context, size_t argc, size_t envc,
-	       struct execblock *ret)
+pointers_alloc(struct stage_context *context, size_t argc, size_t envc)
 {
 	size_t n = argc + envc + 2;
 	void *memory;
@@ -131,13 +130,13 @@ pointers_alloc(struct stage_context *context, size_t argc, size_t envc,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return block_fail(context, "mmap", errno, "pointers");
-	ret->argv = memory;
-	ret->env = ret->argv + argc + 1;
+	context->argv = memory;
+	context->env = context->argv + argc + 1;
 	return 0;
 }
 
 static int
-load_from_memfd(struct stage_context *context, struct execblock *ret)
+load_from_memfd(struct stage_context *context)
 {
 	const struct bootstrap_exec_block *block = &context->msg->exec_block;
 	size_t size = (size_t)block->size, used = 0;
@@ -150,18 +149,18 @@ load_from_memfd(struct stage_context *context, struct execblock *ret)
 		return block_fail(context, "", EBADMSG, "counts");
 	r = block_map(context, size, &data);
 	if (r == 0)
-		r = pointers_alloc(context, block->argc, block->envc, ret);
+		r = pointers_alloc(context, block->argc, block->envc);
 	if (r < 0)
 		return r;
-	r = execblock_split(data, size, block->argc, ret->argv, &used);
+	r = execblock_split(data, size, block->argc, context->argv, &used);
 	if (r == 0)
 		r = execblock_split(data + used, size - used, block->envc,
-				    ret->env, NULL);
+				    context->env, NULL);
 	return r < 0 ? block_fail(context, "", -r, "strings") : 0;
 }
 
 static int
-load_from_message(struct stage_context *context, struct execblock *ret)
+load_from_message(struct stage_context *context)
 {
 	const struct bootstrap *msg = context->msg;
 	size_t argc = 0, envc = 0;
@@ -172,24 +171,24 @@ load_from_message(struct stage_context *context, struct execblock *ret)
 		r = execblock_count(msg->env.data, msg->env.size, &envc);
 	if (r < 0 || argc == 0)
 		return block_fail(context, "", EBADMSG, "strings");
-	r = pointers_alloc(context, argc, envc, ret);
+	r = pointers_alloc(context, argc, envc);
 	if (r < 0)
 		return r;
 	/* execve() takes pointers to char that it does not write through. */
 	r = execblock_split((char *)(uintptr_t)msg->argv.data, msg->argv.size,
-			    argc, ret->argv, NULL);
+			    argc, context->argv, NULL);
 	if (r == 0)
 		r = execblock_split((char *)(uintptr_t)msg->env.data,
-				    msg->env.size, envc, ret->env, NULL);
+				    msg->env.size, envc, context->env, NULL);
 	return r < 0 ? block_fail(context, "", -r, "strings") : 0;
 }
 
 int
-execblock_load(struct stage_context *context, struct execblock *ret)
+execblock_load(struct stage_context *context)
 {
 	if (bootstrap_has(context->msg, BOOTSTRAP_EXEC_BLOCK))
-		return load_from_memfd(context, ret);
-	return load_from_message(context, ret);
+		return load_from_memfd(context);
+	return load_from_message(context);
 }
 
 /* Failures of one candidate after which the next is tried, as execvp(3). */
@@ -201,23 +200,23 @@ is_not_here(int error)
 }
 
 int
-execblock_exec(struct stage_context *context, const struct execblock *block)
+execblock_exec(struct stage_context *context)
 {
-	const char *name = block->argv[0], *path;
+	const char *name = context->argv[0], *path;
 	char candidate[4096], denied[FAILURE_OBJECT_MAX] = "";
 	size_t offset = 0;
 	int r;
 
 	if (strchr(name, '/') || name[0] == '\0') {
-		execve(name, block->argv, block->env);
+		execve(name, context->argv, context->env);
 		return stage_fail(context, "exec", "execve", errno, "%s", name);
 	}
-	path = execblock_path(block->env);
+	path = execblock_path(context->env);
 	while ((r = execblock_candidate(path, name, &offset, candidate,
 					sizeof(candidate))) != 0) {
 		if (r < 0)
 			continue;
-		execve(candidate, block->argv, block->env);
+		execve(candidate, context->argv, context->env);
 		if (!is_not_here(errno))
 			return stage_fail(context, "exec", "execve", errno,
 					  "%s", candidate);

@@ -39,20 +39,14 @@ int execblock_candidate(const char *path, const char *name, size_t *offset,
 #define EXEC_DEFAULT_PATH \
 	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-struct execblock {
-	char **argv;
-	char **env;
-};
-
-/* Init: map and check the block, or use the message's. Step "exec-block". */
-must_check int execblock_load(struct stage_context *context,
-			      struct execblock *ret);
+/* Init: map and check the block, or use the message's; fills context->argv
+ * and env. Step "exec-block". */
+must_check int execblock_load(struct stage_context *context);
 
 /*
  * execve(2) of argv[0], looked up in PATH of env unless it holds a slash.
  * Returns only on failure: -errno, step "exec", object: the path tried.
  */
-must_check int execblock_exec(struct stage_context *context,
-			      const struct execblock *block);
+must_check int execblock_exec(struct stage_context *context);
 
 #endif

@@ -159,8 +159,8 @@ int
 fdsetup_finish(struct stage_context *context)
 {
 	int *const others[] = { &context->init_channel, &context->gate_listener,
-				&context->proc_fd, &context->parent_pidfd,
-				&context->exec_block };
+				&context->proc_fd,	&context->parent_pidfd,
+				&context->exec_block,	&context->ns_fd };
 	const struct bootstrap *msg = context->msg;
 	struct fd_place places[FD_PLACE_MAX];
 	size_t i, n = 0;

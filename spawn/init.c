@@ -52,6 +52,15 @@ init_wait_go(struct stage_context *context)
 	return handover_wait(context);
 }
 
+/* Clone made these: they are there before the go. */
+static int
+init_look_up(struct stage_context *context)
+{
+	uint32_t made = nsplan_clone_flags(context->create);
+
+	return made ? report_look_up(context, made) : 0;
+}
+
 static int
 init_become_root(struct stage_context *context)
 {
@@ -159,14 +168,20 @@ init_no_new_privs(struct stage_context *context)
 	return 0;
 }
 
+/*
+ * What needs none of the new ids stands before the go: the maps are written
+ * meanwhile, and setsid() alone, which makes a scheduling group, takes as long.
+ */
 static const struct stage_step init_steps[] = {
 	{ "init-start", guard_arm },
 	{ "init-close", init_close },
+	{ "session", hygiene_session },
+	{ "exec-block", execblock_load },
+	{ "namespaces", init_look_up },
 	{ "init-go", init_wait_go },
 	{ "become-root", init_become_root },
 	{ "unshare", init_unshare },
 	{ "time-offsets", init_time },
-	{ "session", hygiene_session },
 	{ "loopback", init_network },
 	{ "hostname", init_names },
 	{ "mounts", mounts_make },
@@ -182,16 +197,11 @@ static const struct stage_step init_steps[] = {
 _Noreturn void
 stage_init_run(struct stage_context *context)
 {
-	struct execblock block = { NULL, NULL };
 	int r;
 
 	prctl(PR_SET_NAME, "nsx:[init]", 0, 0, 0);
 	context->stage = STAGE_INIT;
 	r = stage_steps_run(context, init_steps, ARRAY_SIZE(init_steps));
-	if (r == 0) {
-		context->step = "exec-block";
-		r = execblock_load(context, &block);
-	}
 	if (r == 0) {
 		guard_disarm();
 		context->step = "ready";
@@ -207,7 +217,7 @@ stage_init_run(struct stage_context *context)
 		r = hygiene_rlimits(context);
 	}
 	if (r == 0)
-		r = execblock_exec(context, &block);
+		r = execblock_exec(context);
 	/* Whoever lets go is gone: nothing was exec'd, and nobody listens. */
 	if (r == -ECANCELED)
 		_exit(1);

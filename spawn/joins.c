@@ -141,19 +141,26 @@ enter_listed(struct stage_context *context, struct nsjoin_set *set)
 	return 0;
 }
 
-/* The number in "net:[4026531840]" of a process. */
+/* The eight inodes of a process, by our own procfs. */
 static int
-namespace_text(int proc_fd, const char *dir, const char *proc_name, char *text,
-	       size_t size)
+process_namespaces(struct stage_context *context, const char *dir,
+		   uint64_t *ret)
 {
-	char path[64];
+	char text[64], path[64], *open;
 	ssize_t n;
+	size_t i;
 
-	snprintf(path, sizeof(path), "%s/%s", dir, proc_name);
-	n = readlinkat(proc_fd, path, text, size - 1);
-	if (n < 0)
-		return -errno;
-	text[n] = '\0';
+	for (i = 0; i < N_NS_KINDS; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir,
+			 ns_kinds[i].proc_name);
+		n = readlinkat(context->proc_fd, path, text, sizeof(text) - 1);
+		if (n < 0)
+			return stage_fail(context, "join-open", "readlinkat",
+					  errno, "%s", path);
+		text[n] = '\0';
+		open = strchr(text, '[');
+		ret[i] = open ? strtoull(open + 1, NULL, 10) : 0;
+	}
 	return 0;
 }
 
@@ -162,27 +169,25 @@ namespace_text(int proc_fd, const char *dir, const char *proc_name, char *text,
 static int
 differing_flags(struct stage_context *context, uint32_t *ret)
 {
-	char dir[16], own[64], theirs[64];
-	uint32_t flags = 0;
+	const uint64_t *own = context->input->own_namespaces;
+	uint64_t looked_up[N_NS_KINDS];
+	char dir[16];
 	size_t i;
 	int r;
 
-	snprintf(dir, sizeof(dir), "%u", context->msg->pid);
-	for (i = 0; i < N_NS_KINDS; i++) {
-		const char *name = ns_kinds[i].proc_name;
-
-		r = namespace_text(context->proc_fd, "self", name, own,
-				   sizeof(own));
-		if (r == 0)
-			r = namespace_text(context->proc_fd, dir, name, theirs,
-					   sizeof(theirs));
+	if (!own) {
+		r = process_namespaces(context, "self", looked_up);
 		if (r < 0)
-			return stage_fail(context, "join-open", "readlinkat",
-					  -r, "pid %s %s", dir, name);
-		if (strcmp(own, theirs) != 0)
-			flags |= ns_kinds[i].clone_flag;
+			return r;
+		own = looked_up;
 	}
-	*ret = flags;
+	snprintf(dir, sizeof(dir), "%u", context->msg->pid);
+	r = process_namespaces(context, dir, context->inodes);
+	if (r < 0)
+		return r;
+	for (i = 0, *ret = 0; i < N_NS_KINDS; i++)
+		if (own[i] != context->inodes[i])
+			*ret |= ns_kinds[i].clone_flag;
 	return 0;
 }
 

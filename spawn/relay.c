@@ -8,8 +8,8 @@
  * prepared as root is listed in steps_as_root and touches nothing of the
  * request but its numbers.
  *
- * The relay waits for nobody but the fd channel and the mapper: init's pid is
- * told to the spawner at once, the maps are written, and it is gone.
+ * The relay waits for nobody but the fd channel and the mapper: the maps are
+ * written, init's pid is told to the spawner, and it is gone.
  */
 #include "spawn/stage.h"
 
@@ -38,6 +38,18 @@
 #include "spawn/stagectx.h"
 #include "spawn/stdio.h"
 #include "spawn/timeoffset.h"
+
+/* Of what is neither made nor joined the spawner has told the inode. */
+static void
+know_own_namespaces(struct stage_context *context, uint32_t changed)
+{
+	const uint64_t *own = context->input->own_namespaces;
+	size_t i;
+
+	for (i = 0; own && i < N_NS_KINDS; i++)
+		if (!(changed & ns_kinds[i].clone_flag))
+			context->inodes[i] = own[i];
+}
 
 /* What init is to make, and who has to help it from outside. */
 static int
@@ -94,6 +106,18 @@ relay_make_time(struct stage_context *context)
 	return 0;
 }
 
+static int
+relay_join(struct stage_context *context)
+{
+	int r = joins_enter(context);
+
+	if (r < 0)
+		return r;
+	know_own_namespaces(context,
+			    context->msg->clone_flags | context->joined);
+	return 0;
+}
+
 static const struct stage_step steps_as_root[] = {
 	{ "relay-start", guard_arm },
 	{ "relay-plan", relay_plan },
@@ -108,7 +132,7 @@ static const struct stage_step steps_as_caller[] = {
 	{ "fd-channel", fdsetup_receive },
 	{ "stdio-open", stdio_open },
 	{ "mount-sources", mounts_open_sources },
-	{ "join", joins_enter },
+	{ "join", relay_join },
 	{ "time-offsets", relay_make_time },
 };
 
@@ -146,7 +170,7 @@ relay_tell_spawner(struct stage_context *context)
 	struct relay_report report = { .pid = context->init_pid };
 	int r;
 
-	fd_close(&context->go_read);
+	context->told_spawner = true;
 	r = fd_write_all(context->relay_report, &report, sizeof(report));
 	return r < 0 ? stage_fail(context, NULL, "write", -r, "spawner") : 0;
 }
@@ -156,6 +180,7 @@ relay_let_go(struct stage_context *context)
 {
 	int r;
 
+	fd_close(&context->go_read);
 	if (context->create & CLONE_NEWUSER)
 		return mapper_go(context);
 	if (context->go_write < 0)
@@ -176,9 +201,10 @@ relay_send_pidfd(struct stage_context *context)
 		     : 0;
 }
 
+/* Init first: it has the longest way to go. */
 static const struct stage_step steps_after_clone[] = {
-	{ "report-pid", relay_tell_spawner },
 	{ "map-go", relay_let_go },
+	{ "report-pid", relay_tell_spawner },
 	{ "send-pidfd", relay_send_pidfd },
 	{ "map-finish", mapper_finish },
 };
@@ -193,6 +219,20 @@ relay_end_mapper(struct stage_context *context)
 	/* It is not ours to signal any more; end of file ends it. */
 	fd_close(&context->mapper_channel);
 	waitpid(context->mapper_pid, &status, 0);
+}
+
+/* Init is the spawner's to reap, so it is told in any case; ours to end. */
+static _Noreturn void
+relay_fail_with_init(struct stage_context *context)
+{
+	const struct failure failure = context->failure;
+
+	if (!context->told_spawner)
+		(void)!relay_tell_spawner(context);
+	(void)sys_pidfd_send_signal(context->init_pidfd, SIGKILL);
+	relay_end_mapper(context);
+	context->failure = failure;
+	stage_die(context);
 }
 
 _Noreturn void
@@ -216,11 +256,7 @@ stage_relay_run(const struct stage_input *input)
 	}
 	r = stage_steps_run(&context, steps_after_clone,
 			    ARRAY_SIZE(steps_after_clone));
-	if (r < 0) {
-		/* Init is the spawner's to reap, but ours to end. */
-		(void)sys_pidfd_send_signal(context.init_pidfd, SIGKILL);
-		relay_end_mapper(&context);
-		stage_die(&context);
-	}
+	if (r < 0)
+		relay_fail_with_init(&context);
 	_exit(0);
 }

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -68,33 +69,72 @@ namespace_inode(int ns_fd, const char *name, uint64_t *ret)
 	return *end == ']' ? 0 : -EINVAL;
 }
 
+/*
+ * All that are in flags. The time namespace is entered at exec (Linux 6.1,
+ * time_namespaces(7)): what children get is what the payload gets.
+ */
+static int
+look_up(int ns_fd, uint32_t flags, uint64_t *inodes, const char **ret_name)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < N_NS_KINDS; i++) {
+		if (!(flags & ns_kinds[i].clone_flag) || inodes[i] != 0)
+			continue;
+		*ret_name = ns_kinds[i].clone_flag == CLONE_NEWTIME
+				    ? "time_for_children"
+				    : ns_kinds[i].name;
+		r = namespace_inode(ns_fd, *ret_name, &inodes[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int
+report_look_up(struct stage_context *context, uint32_t flags)
+{
+	const char *name = "self/ns";
+	int r;
+
+	if (context->ns_fd < 0)
+		context->ns_fd = openat(context->proc_fd, name,
+					O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (context->ns_fd < 0)
+		return stage_fail(context, NULL, "openat", errno, "%s", name);
+	r = look_up(context->ns_fd, flags, context->inodes, &name);
+	return r < 0 ? stage_fail(context, NULL, "readlinkat", -r, "%s", name)
+		     : 0;
+}
+
+int
+stage_own_namespaces(int proc_fd, uint64_t *ret)
+{
+	fd_auto int ns_fd = -1;
+	const char *name;
+
+	ns_fd = openat(proc_fd, "self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (ns_fd < 0)
+		return -errno;
+	memset(ret, 0, N_NS_KINDS * sizeof(*ret));
+	return look_up(ns_fd, NSPLAN_ALL_FLAGS, ret, &name);
+}
+
 int
 report_ready(struct stage_context *context)
 {
-	fd_auto int ns_fd = -1;
-	uint64_t inodes[N_NS_KINDS] = { 0 };
 	struct nlmsg_builder builder;
-	const char *name;
 	uint8_t buf[128];
-	size_t i, size;
+	size_t size;
 	int r;
 
-	ns_fd = openat(context->proc_fd, "self/ns",
-		       O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (ns_fd < 0)
-		return stage_fail(context, NULL, "openat", errno, "self/ns");
-	for (i = 0; i < N_NS_KINDS; i++) {
-		name = ns_kinds[i].name;
-		/* It is entered at exec (Linux 6.1, time_namespaces(7)). */
-		if (ns_kinds[i].clone_flag == CLONE_NEWTIME)
-			name = "time_for_children";
-		r = namespace_inode(ns_fd, name, &inodes[i]);
-		if (r < 0)
-			return stage_fail(context, NULL, "readlinkat", -r, "%s",
-					  name);
-	}
+	r = report_look_up(context, NSPLAN_ALL_FLAGS);
+	if (r < 0)
+		return r;
 	nlmsg_builder_init(&builder, buf, sizeof(buf), REPORT_READY, 0);
-	nlmsg_put(&builder, OP_ATTR_NAMESPACES, inodes, sizeof(inodes));
+	nlmsg_put(&builder, OP_ATTR_NAMESPACES, context->inodes,
+		  sizeof(context->inodes));
 	nlmsg_put_u32(&builder, OP_ATTR_PID, (uint32_t)getpid());
 	r = nlmsg_builder_end(&builder, &size);
 	if (r < 0)

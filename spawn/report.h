@@ -11,6 +11,13 @@
 
 void report_failure(int init_channel, const struct failure *failure);
 
+/*
+ * Look up those of the namespaces in flags (CLONE_NEW*) that are not known in
+ * context->inodes yet. Every lookup makes an inode in procfs: the fewer the
+ * better, and the earlier.
+ */
+must_check int report_look_up(struct stage_context *context, uint32_t flags);
+
 /* The eight namespaces of this process and its pid as it sees it. */
 must_check int report_ready(struct stage_context *context);
 

@@ -47,7 +47,15 @@ struct stage_input {
 	int gate_listener;	/* GATE_NAMED */
 	int target_pidfd;	/* EXEC: init of the container to join */
 	int proc_fd;		/* root of a procfs of our own */
+	/* The spawner's own namespaces, in the order of ns_kinds (proto/
+	 * nsplan.h), read once by stage_own_namespaces(): what a start neither
+	 * creates nor joins need not be looked up again, at 6 us each. NULL: it
+	 * is looked up. */
+	const uint64_t *own_namespaces;
 };
+
+/* Fill ret[N_NS_KINDS] with the calling process's inodes. 0 or -errno. */
+must_check int stage_own_namespaces(int proc_fd, uint64_t *ret);
 
 /* Relay to spawner: init exists. A claim: the spawner verifies the pid. */
 struct relay_report {

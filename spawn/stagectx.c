@@ -31,7 +31,7 @@ stage_context_init(struct stage_context *context,
 	context->mapper_channel = -1;
 	context->parent_pidfd = -1;
 	context->oom_fd = context->offsets_fd = -1;
-	context->init_pidfd = -1;
+	context->init_pidfd = context->ns_fd = -1;
 	context->root_tree = -1;
 	for (i = 0; i < ARRAY_SIZE(context->stdio_fds); i++)
 		context->stdio_fds[i] = -1;

@@ -20,6 +20,7 @@
 
 #include "lib/err.h"
 #include "proto/bootstrap.h"
+#include "proto/nsplan.h"
 #include "spawn/stage.h"
 
 struct stage_context {
@@ -33,7 +34,8 @@ struct stage_context {
 	uint32_t create; /* CLONE_NEW* still to be made by init */
 	uint32_t made;	 /* by the relay for init: a time namespace */
 	uint32_t joined;
-	bool outside_offsets; /* init gets timens_offsets with the go */
+	uint64_t inodes[N_NS_KINDS]; /* of init's namespaces; 0 = not known */
+	bool outside_offsets;	     /* init gets timens_offsets with the go */
 
 	/* Descriptors, -1 = none. What init uses is inherited by the fork. */
 	int init_channel;
@@ -50,6 +52,7 @@ struct stage_context {
 	int oom_fd;	    /* opened while root, written as the caller */
 	int offsets_fd;	    /* the same, of the relay's own time namespace */
 	int init_pidfd;
+	int ns_fd; /* init's /proc/self/ns */
 	int channel_fds[BOOTSTRAP_MAX_CHANNEL_FDS];
 	size_t n_channel_fds;
 	int stdio_fds[3];
@@ -58,6 +61,10 @@ struct stage_context {
 
 	pid_t mapper_pid;
 	pid_t init_pid;
+	bool told_spawner;
+
+	char **argv; /* of the payload, see execblock.h */
+	char **env;
 };
 
 struct stage_step {

@@ -43,7 +43,8 @@ struct driver {
 	size_t n_fds;
 	char env[65536];
 	size_t env_size;
-	bool block, abort_gate, kill_relay, no_send;
+	bool block, abort_gate, kill_relay, no_send, look_up;
+	uint64_t own[N_NS_KINDS];
 	const char *gate_path;
 	int init_channel[2], report[2], fd_channel[2], listener, block_fd;
 };
@@ -287,6 +288,7 @@ static const struct {
 	FLAG("abort", abort_gate, -1),
 	FLAG("killrelay", kill_relay, -1),
 	FLAG("nosend", no_send, -1),
+	FLAG("lookup", look_up, -1),
 };
 
 static bool
@@ -439,6 +441,10 @@ start_relay(struct driver *driver)
 	};
 	pid_t pid;
 
+	if (stage_own_namespaces(input.proc_fd, driver->own) < 0)
+		die("own namespaces");
+	if (!driver->look_up)
+		input.own_namespaces = driver->own;
 	if (bootstrap_has(&driver->msg, BOOTSTRAP_PID))
 		input.target_pidfd = sys_pidfd_open((pid_t)driver->msg.pid);
 	pid = fork();

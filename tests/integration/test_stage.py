@@ -135,9 +135,10 @@ class Namespaces(StageTest):
                 self.assertEqual(same, other != kind, (kind, other, run.text))
 
     def test_without_any_nothing_is_new(self):
-        run = self.run_stage()
-        self.assert_ok(run)
-        self.assertEqual(run.inodes, namespaces(os.getpid()))
+        for told in "01":
+            run = self.run_stage("lookup=" + told)
+            self.assert_ok(run)
+            self.assertEqual(run.inodes, namespaces(os.getpid()))
 
     def test_mqueue_belongs_to_root_of_the_user_namespace(self):
         run = self.sh("new=user,ipc,mnt", *AUTO_MAPS,
@@ -901,12 +902,14 @@ class ExecInto(StageTest):
         for options in (("new=all", *AUTO_MAPS, "proc=1"),
                         ("new=pid,mnt,net", "proc=1"), ()):
             pid = self.begin(*options)
-            run = self.sh(f"target={pid}", script="id -u; cat /proc/1/comm")
-            self.assert_ok(run)
-            self.assertEqual(run.inodes, namespaces(pid))
-            self.assertEqual(run.out[0], "0")
-            if options:
-                self.assertEqual(run.out[1], "sleep")
+            for told in "01":
+                run = self.sh(f"target={pid}", f"lookup={told}",
+                              script="id -u; cat /proc/1/comm")
+                self.assert_ok(run)
+                self.assertEqual(run.inodes, namespaces(pid))
+                self.assertEqual(run.out[0], "0")
+                if options:
+                    self.assertEqual(run.out[1], "sleep")
 
     def test_owner_enters_its_own_and_a_stranger_does_not(self):
         pid = self.begin(CALLER, "new=all", *OWN_MAPS, "proc=1")
