@@ -143,23 +143,27 @@ keeper_on_end(struct spawner *spawner, int status)
 }
 
 /*
- * How a worker ended that is not our child: the kernel knows from 6.15 on, as
- * soon as somebody reaped it. Before, an empty pid file means a clean end.
- * 0 and *ret_status, -EAGAIN: not reaped yet.
+ * How a worker ended that is not our child: the kernel shows it on the zombie,
+ * and from 6.15 on in the pidfd of one that was reaped. If it was reaped and
+ * the kernel is older, an empty pid file means a clean end. 0 and *ret_status,
+ * -EAGAIN: it runs.
  */
 static int
 keeper_adopted_status(struct spawner *spawner, int *ret_status)
 {
 	struct keeper *keeper = &spawner->keeper;
 	struct sys_pidfd_info info = { .mask = SYS_PIDFD_INFO_EXIT };
+	int r;
 
 	if (ioctl(keeper->pidfd, SYS_PIDFD_GET_INFO, &info) == 0 &&
 	    (info.mask & SYS_PIDFD_INFO_EXIT)) {
 		*ret_status = info.exit_code;
 		return 0;
 	}
+	/* Not reaped while the pidfd answers: then the pid is its own still. */
+	r = proc_exit_read(spawner->proc_fd, keeper->pid, ret_status);
 	if (sys_pidfd_send_signal(keeper->pidfd, 0) == 0)
-		return -EAGAIN;
+		return r == 0 ? 0 : -EAGAIN;
 	*ret_status =
 		rundir_worker_pid_is_empty(&spawner->rundir) ? 0 : SIGKILL;
 	return 0;

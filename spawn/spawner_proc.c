@@ -92,6 +92,30 @@ proc_stat_read(int proc_fd, pid_t pid, struct proc_stat *ret)
 	return proc_stat_parse(text, ret);
 }
 
+int
+proc_exit_read(int proc_fd, pid_t pid, int *ret_status)
+{
+	struct proc_stat stat;
+	char path[32], text[1024];
+	const char *last;
+	ssize_t n;
+	int r;
+
+	snprintf(path, sizeof(path), "%d/stat", pid);
+	n = fd_read_file(proc_fd, path, text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	r = proc_stat_parse(text, &stat);
+	if (r < 0)
+		return r;
+	if (stat.state != 'Z')
+		return -EAGAIN;
+	last = strrchr(text, ' ');
+	if (!last || sscanf(last, "%d", ret_status) != 1)
+		return -EBADMSG;
+	return 0;
+}
+
 char *
 proc_cgroup_parse(char *text)
 {

@@ -31,6 +31,12 @@ must_check int proc_stat_parse(const char *text, struct proc_stat *ret);
 must_check int proc_stat_read(int proc_fd, pid_t pid, struct proc_stat *ret);
 
 /*
+ * How a zombie ended, as wait(2) gives it: field 52, the last, which the
+ * kernel shows to who may trace. -EAGAIN: it is no zombie.
+ */
+must_check int proc_exit_read(int proc_fd, pid_t pid, int *ret_status);
+
+/*
  * The process's v2 cgroup as our cgroup namespace shows it, without the
  * " (deleted)" that a zombie may carry. buf holds PROC_PATH_MAX bytes.
  */

@@ -145,7 +145,7 @@ main(int argc, char **argv)
 	while (!stopped) {
 		if (p.fd < 0)
 			p.fd = say_ping(argv[3]);
-		if (poll(&p, 1, p.fd < 0 ? 20 : 1000) > 0) {
+		if (poll(&p, 1, p.fd < 0 ? 20 : 100) > 0) {
 			close(p.fd);
 			p.fd = -1;
 		}
