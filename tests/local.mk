@@ -127,3 +127,23 @@ endif
 check_PROGRAMS += tests/integration/worker_standin
 tests_integration_worker_standin_SOURCES = tests/integration/worker_standin.c
 tests_integration_worker_standin_LDADD = libnsx-proto.la libnsx-lib.la
+
+# The stages, as far as they are pure.
+if HAVE_CMOCKA
+STAGE_TESTS = \
+	tests/unit/test_stage_execblock \
+	tests/unit/test_stage_files \
+	tests/unit/test_stage_rights
+check_PROGRAMS += $(STAGE_TESTS)
+TESTS += $(STAGE_TESTS)
+STAGE_TEST_LIBS = libnsx-stage.la libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
+tests_unit_test_stage_execblock_SOURCES = tests/unit/test_stage_execblock.c tests/unit/unit.h
+tests_unit_test_stage_execblock_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_stage_execblock_LDADD = $(STAGE_TEST_LIBS)
+tests_unit_test_stage_files_SOURCES = tests/unit/test_stage_files.c tests/unit/unit.h
+tests_unit_test_stage_files_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_stage_files_LDADD = $(STAGE_TEST_LIBS)
+tests_unit_test_stage_rights_SOURCES = tests/unit/test_stage_rights.c tests/unit/unit.h
+tests_unit_test_stage_rights_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_stage_rights_LDADD = $(STAGE_TEST_LIBS)
+endif
