@@ -146,7 +146,7 @@ int cmd_state(struct ctl *ctl, int argc, char **argv);
 int cmd_version(struct ctl *ctl, int argc, char **argv);
 int cmd_wait(struct ctl *ctl, int argc, char **argv);
 /* In files of their own making; they need no daemon. */
-__attribute__((weak)) int cmd_bootstrap(int argc, char **argv);
-__attribute__((weak)) int cmd_idmap(int argc, char **argv);
+int cmd_bootstrap(int argc, char **argv);
+int cmd_idmap(int argc, char **argv);
 
 #endif

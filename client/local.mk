@@ -46,11 +46,13 @@ CLEANFILES += client/nsexec.pc
 bin_PROGRAMS += nsexecctl
 nsexecctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 nsexecctl_SOURCES = \
+	client/cmd_bootstrap.c \
 	client/cmd_doctor.c \
 	client/cmd_enter.c \
 	client/cmd_events.c \
 	client/cmd_exec.c \
 	client/cmd_explain.c \
+	client/cmd_idmap.c \
 	client/cmd_list.c \
 	client/cmd_run.c \
 	client/cmd_simple.c \
@@ -63,6 +65,7 @@ nsexecctl_SOURCES = \
 	client/ctl_report.c \
 	client/ctl_words.c \
 	client/foreground.c client/foreground.h \
+	client/input.c client/input.h \
 	client/opt_later.c \
 	client/opt_maps.c \
 	client/opt_mounts.c \
@@ -71,5 +74,5 @@ nsexecctl_SOURCES = \
 	client/opt_stdio.c \
 	client/opts.h \
 	client/start_opts.c client/start_opts.h
-nsexecctl_LDADD = libnsx-client.la libnsx-rpc.la libnsx-proto.la \
+nsexecctl_LDADD = libnsx-client.la libnsx-rpc.la libnsx-text.la libnsx-proto.la \
 	libnsx-lib.la $(JANSSON_LIBS)

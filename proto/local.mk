@@ -15,6 +15,18 @@ libnsx_proto_la_SOURCES = \
 	proto/ops.c proto/ops.h
 libnsx_proto_la_LIBADD = libnsx-lib.la
 
+# Bootstrap messages for people: text, JSON, diff, lint. Not for the daemons.
+noinst_LTLIBRARIES += libnsx-text.la
+libnsx_text_la_CFLAGS = $(STRICT_CFLAGS) $(JANSSON_CFLAGS)
+libnsx_text_la_SOURCES = \
+	proto/bootstrap_escape.c \
+	proto/bootstrap_fields.c proto/bootstrap_fields.h \
+	proto/bootstrap_fields_parse.c \
+	proto/bootstrap_json.c \
+	proto/bootstrap_lint.c \
+	proto/bootstrap_text.c proto/bootstrap_text.h
+libnsx_text_la_LIBADD = $(JANSSON_LIBS)
+
 nodist_libnsx_rpc_la_SOURCES = \
 	proto/nsexec.pb-c.c proto/nsexec.pb-c.h \
 	proto/ttrpc.pb-c.c proto/ttrpc.pb-c.h

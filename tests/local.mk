@@ -20,6 +20,7 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) \
 PROTO_TESTS = \
 	tests/unit/test_bootstrap \
 	tests/unit/test_bootstrap_golden \
+	tests/unit/test_bootstrap_text \
 	tests/unit/test_hostile_bootstrap \
 	tests/unit/test_idmap \
 	tests/unit/test_nlmsg \
@@ -30,12 +31,16 @@ check_PROGRAMS += $(PROTO_TESTS)
 TESTS += $(PROTO_TESTS)
 PROTO_TEST_LIBS = libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
 tests_unit_test_bootstrap_SOURCES = tests/unit/test_bootstrap.c \
+	tests/unit/bootstrap_everything.h \
 	tests/unit/bootstrap_fixture.h tests/unit/unit.h
 tests_unit_test_bootstrap_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_bootstrap_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_test_bootstrap_golden_SOURCES = tests/unit/test_bootstrap_golden.c
 tests_unit_test_bootstrap_golden_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_bootstrap_golden_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_bootstrap_text_SOURCES = tests/unit/test_bootstrap_text.c
+tests_unit_test_bootstrap_text_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_bootstrap_text_LDADD = libnsx-text.la $(PROTO_TEST_LIBS)
 tests_unit_test_hostile_bootstrap_SOURCES = tests/unit/test_hostile_bootstrap.c
 tests_unit_test_hostile_bootstrap_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_hostile_bootstrap_LDADD = $(PROTO_TEST_LIBS)
