@@ -71,14 +71,19 @@ set_preset(struct argp_state *state, enum nsexec_map preset, const char *why)
 	opts->ns->needs_user_why = why;
 }
 
+/* How many rows a map may have is the daemon's to say. */
 static void
-add_row(struct argp_state *state, struct idmap *map,
-	const struct idmap_row *row)
+add_row(struct argp_state *state, bool groups, const struct idmap_row *row)
 {
-	if (map->n_rows == IDMAP_MAX_ROWS)
-		argp_error(state, "more than %d rows in an id map",
-			   IDMAP_MAX_ROWS);
-	map->rows[map->n_rows++] = *row;
+	struct map_opts *opts = state->input;
+
+	opts->rows = true;
+	if (groups)
+		nsexec_spec_map_gid(opts->ns->spec, row->container_id,
+				    row->host_id, row->size);
+	else
+		nsexec_spec_map_uid(opts->ns->spec, row->container_id,
+				    row->host_id, row->size);
 }
 
 static bool
@@ -105,7 +110,7 @@ parse_row(const char *text, size_t size, struct idmap_row *ret)
 
 /* Our own user namespace's rows, each id onto itself. */
 static void
-add_all(struct argp_state *state, struct idmap *map, bool groups)
+add_all(struct argp_state *state, bool groups)
 {
 	struct idmap own = { .n_rows = 0 };
 	struct idmap_error error = { 0 };
@@ -119,7 +124,7 @@ add_all(struct argp_state *state, struct idmap *map, bool groups)
 	for (size_t i = 0; i < own.n_rows; i++) {
 		const uint32_t id = own.rows[i].container_id;
 
-		add_row(state, map,
+		add_row(state, groups,
 			&(struct idmap_row){ id, id, own.rows[i].size });
 	}
 }
@@ -148,8 +153,7 @@ read_ranges(const char *path, struct idmap_range *ranges)
 
 /* auto: own id is 0, then the ranges; subids: each range onto itself. */
 static void
-add_delegated(struct argp_state *state, struct idmap *map, bool groups,
-	      bool automatic)
+add_delegated(struct argp_state *state, bool groups, bool automatic)
 {
 	const char *path = groups ? "/etc/subgid" : "/etc/subuid";
 	struct idmap_range ranges[MAX_RANGES];
@@ -162,7 +166,7 @@ add_delegated(struct argp_state *state, struct idmap *map, bool groups,
 			   "administrator for a line there",
 			   path);
 	if (automatic)
-		add_row(state, map,
+		add_row(state, groups,
 			&(struct idmap_row){ 0, groups ? getegid() : geteuid(),
 					     1 });
 	for (size_t i = 0; i < n; i++) {
@@ -172,7 +176,7 @@ add_delegated(struct argp_state *state, struct idmap *map, bool groups,
 		if (automatic)
 			row.container_id = next;
 		next += ranges[i].size;
-		add_row(state, map, &row);
+		add_row(state, groups, &row);
 	}
 }
 
@@ -180,7 +184,6 @@ static void
 on_rows(struct argp_state *state, const char *arg, bool groups)
 {
 	struct map_opts *opts = state->input;
-	struct idmap *map = groups ? &opts->gid : &opts->uid;
 	const char *option = groups ? "--map-groups" : "--map-users";
 	const char *p = arg;
 
@@ -191,13 +194,13 @@ on_rows(struct argp_state *state, const char *arg, bool groups)
 		struct idmap_row row;
 
 		if (size == 3 && memcmp(p, "all", 3) == 0)
-			add_all(state, map, groups);
+			add_all(state, groups);
 		else if (size == 4 && memcmp(p, "auto", 4) == 0)
-			add_delegated(state, map, groups, true);
+			add_delegated(state, groups, true);
 		else if (size == 6 && memcmp(p, "subids", 6) == 0)
-			add_delegated(state, map, groups, false);
+			add_delegated(state, groups, false);
 		else if (parse_row(p, size, &row))
-			add_row(state, map, &row);
+			add_row(state, groups, &row);
 		else
 			opts_refuse(state, option, arg,
 				    "rows are inner:outer:count (decimal), "
@@ -256,7 +259,7 @@ on_own(struct argp_state *state, const char *arg, bool group)
 	}
 	opts->ns->needs_user = true;
 	opts->ns->needs_user_why = option;
-	add_row(state, group ? &opts->gid : &opts->uid, &row);
+	add_row(state, group, &row);
 }
 
 static void
@@ -315,32 +318,22 @@ int
 map_opts_apply(const struct ctl *ctl, struct map_opts *opts)
 {
 	struct nsexec_spec *spec = opts->ns->spec;
-	const bool rows = opts->uid.n_rows || opts->gid.n_rows;
 	const bool root = opts->preset == NSEXEC_MAP_ROOT;
 
-	if (rows && opts->preset && !root && opts->preset != NSEXEC_MAP_CURRENT)
+	if (!opts->rows) {
+		if (opts->preset)
+			nsexec_spec_map_preset(spec, opts->preset);
+		return 0;
+	}
+	if (opts->preset && !root && opts->preset != NSEXEC_MAP_CURRENT)
 		return ctl_usage(ctl,
 				 "%s gives whole id maps: no rows can be "
 				 "added to it",
 				 opts->preset_why);
-	if (opts->preset && !rows) {
-		nsexec_spec_map_preset(spec, opts->preset);
-		return 0;
-	}
-	if (!rows)
-		return 0;
 	nsexec_spec_map_preset(spec, NSEXEC_MAP_EXPLICIT);
 	if (opts->preset) {
 		nsexec_spec_map_uid(spec, root ? 0 : geteuid(), geteuid(), 1);
 		nsexec_spec_map_gid(spec, root ? 0 : getegid(), getegid(), 1);
 	}
-	for (size_t i = 0; i < opts->uid.n_rows; i++)
-		nsexec_spec_map_uid(spec, opts->uid.rows[i].container_id,
-				    opts->uid.rows[i].host_id,
-				    opts->uid.rows[i].size);
-	for (size_t i = 0; i < opts->gid.n_rows; i++)
-		nsexec_spec_map_gid(spec, opts->gid.rows[i].container_id,
-				    opts->gid.rows[i].host_id,
-				    opts->gid.rows[i].size);
 	return 0;
 }

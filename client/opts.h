@@ -46,7 +46,7 @@ struct map_opts {
 	struct ns_opts *ns;
 	enum nsexec_map preset; /* 0: none */
 	const char *preset_why; /* the option that asked for it */
-	struct idmap uid, gid;	/* explicit rows */
+	bool rows; /* explicit ones were given; they are in the spec */
 };
 extern const struct argp map_argp;
 must_check int map_opts_apply(const struct ctl *ctl, struct map_opts *opts);
