@@ -9,12 +9,14 @@
 #include <string.h>
 
 #include "daemon/request_part.h"
+#include "lib/table.h"
 #include "lib/util.h"
 
 /* The kernel's MAX_ARG_STRLEN with its NUL (execve(2)). */
 #define STRING_MAX_SIZE (128u * 1024u)
 #define FDNAMES "NSEXEC_FDNAMES="
 #define FDNAMES_MAX 4096u
+#define RUNC_PREFIX "_LIBCONTAINER_"
 
 static int
 string_check(struct part *part, const ProtobufCBinaryData *string,
@@ -38,6 +40,7 @@ env_check(struct part *part, const ProtobufCBinaryData *string,
 	  const char *prefix, size_t i)
 {
 	const size_t own = sizeof(FDNAMES) - 1;
+	const size_t runc = sizeof(RUNC_PREFIX) - 1;
 
 	if (string->len == 0 || string->data[0] == '=' ||
 	    !memchr(string->data, '=', string->len))
@@ -48,7 +51,49 @@ env_check(struct part *part, const ProtobufCBinaryData *string,
 		return part_refuse(part, "NSEXEC_FDNAMES is set by the daemon",
 				   "leave it out; name descriptors in fds",
 				   "%s.env[%zu]", prefix, i);
+	if (string->len >= runc && memcmp(string->data, RUNC_PREFIX, runc) == 0)
+		return part_refuse(part,
+				   "names of " RUNC_PREFIX "* steer runc's own "
+				   "start-up code",
+				   "leave it out", "%s.env[%zu]", prefix, i);
 	return 0;
+}
+
+static size_t
+env_name_size(const ProtobufCBinaryData *string)
+{
+	const uint8_t *end = memchr(string->data, '=', string->len);
+
+	return (size_t)(end - string->data);
+}
+
+/*
+ * No name twice: which of two values counts differs between programs, and
+ * security checks fall into that gap.
+ */
+static int
+env_check_unique(struct part *part, const Nsexec__V1__Process *from,
+		 const char *prefix)
+{
+	struct table names = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; i < from->n_env && r == 0; i++) {
+		const ProtobufCBinaryData *string = &from->env[i], *same;
+		size_t size = env_name_size(string);
+		uint64_t hash = table_hash(string->data, size, 0);
+
+		same = table_find(&names, hash);
+		if (!same)
+			r = table_add(&names, hash, (void *)string);
+		else if (env_name_size(same) == size &&
+			 memcmp(same->data, string->data, size) == 0)
+			r = part_refuse(part, "names a variable twice",
+					"give each name once", "%s.env[%zu]",
+					prefix, i);
+	}
+	table_deinit(&names);
+	return r;
 }
 
 /* Check all strings and add up their bytes, NULs included. */
@@ -83,7 +128,7 @@ strings_measure(struct part *part, const Nsexec__V1__Process *from,
 	}
 	spec->argc = (uint32_t)from->n_args;
 	spec->envc = (uint32_t)from->n_env;
-	return 0;
+	return env_check_unique(part, from, prefix);
 }
 
 static bool
