@@ -171,6 +171,10 @@ relay_tell_spawner(struct stage_context *context)
 	int r;
 
 	context->told_spawner = true;
+	/* Of a spawner that died the kernel would tell by SIGPIPE, and init
+	 * would stay. It was cloned before: the payload does not inherit this.
+	 */
+	signal(SIGPIPE, SIG_IGN);
 	r = fd_write_all(context->relay_report, &report, sizeof(report));
 	return r < 0 ? stage_fail(context, NULL, "write", -r, "spawner") : 0;
 }
@@ -197,6 +201,9 @@ relay_send_pidfd(struct stage_context *context)
 	if (!context->msg->send_pidfd || context->fd_channel < 0)
 		return 0;
 	r = fd_send(context->fd_channel, "P", 1, &context->init_pidfd, 1);
+	/* A caller that went away does not end what it started. */
+	if (r == -EPIPE || r == -ECONNRESET)
+		return 0;
 	return r < 0 ? stage_fail(context, NULL, "sendmsg", -r, "fd channel")
 		     : 0;
 }
