@@ -220,7 +220,7 @@ launch_open_spawner(int *ret_fd)
 		slash = strrchr(path, '/');
 		if (slash && (size_t)(slash - path) + sizeof(SPAWNER_NAME) + 1 <
 				     sizeof(path)) {
-			strcpy(slash + 1, SPAWNER_NAME);
+			memcpy(slash + 1, SPAWNER_NAME, sizeof(SPAWNER_NAME));
 			fd = open(path, O_RDONLY | O_CLOEXEC);
 		}
 	}

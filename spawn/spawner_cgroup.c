@@ -237,28 +237,16 @@ cgroup_populated(int leaf_fd, bool *ret)
 }
 
 static int
-cgroup_each_pid_in(int dir_fd, cgroup_pid_fn fn, void *userdata)
+cgroup_each_pid_in(int dir_fd, proc_pid_fn fn, void *userdata)
 {
 	fd_auto int fd = -1;
-	FILE *file;
-	int pid, r;
+	int r = cgroup_open_at(dir_fd, "cgroup.procs", O_RDONLY, &fd);
 
-	r = cgroup_open_at(dir_fd, "cgroup.procs", O_RDONLY, &fd);
-	if (r < 0)
-		return r;
-	file = fdopen(fd, "re");
-	if (!file)
-		return -errno;
-	fd_steal(&fd);
-	while (fscanf(file, "%d", &pid) == 1)
-		if (pid > 0) /* 0 = not in our pid namespace */
-			fn(userdata, pid);
-	fclose(file);
-	return 0;
+	return r < 0 ? r : proc_each_pid(fd, fn, userdata);
 }
 
 static int
-cgroup_each_pid_below(int dir_fd, cgroup_pid_fn fn, void *userdata, int depth)
+cgroup_each_pid_below(int dir_fd, proc_pid_fn fn, void *userdata, int depth)
 {
 	fd_auto int child = -1;
 	struct dirent *entry;
@@ -290,7 +278,7 @@ cgroup_each_pid_below(int dir_fd, cgroup_pid_fn fn, void *userdata, int depth)
 }
 
 int
-cgroup_each_pid(int leaf_fd, cgroup_pid_fn fn, void *userdata)
+cgroup_each_pid(int leaf_fd, proc_pid_fn fn, void *userdata)
 {
 	return cgroup_each_pid_below(leaf_fd, fn, userdata, 0);
 }

@@ -68,8 +68,7 @@ must_check int cgroup_kill(int leaf_fd);
 /* Live processes in or below it; a zombie does not count. */
 must_check int cgroup_populated(int leaf_fd, bool *ret);
 
-typedef void (*cgroup_pid_fn)(void *userdata, pid_t pid);
 /* Every live process in and below it, nested to a bounded depth. */
-must_check int cgroup_each_pid(int leaf_fd, cgroup_pid_fn fn, void *userdata);
+must_check int cgroup_each_pid(int leaf_fd, proc_pid_fn fn, void *userdata);
 
 #endif

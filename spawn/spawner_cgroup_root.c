@@ -12,6 +12,7 @@
 #include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -20,8 +21,10 @@
 #include "lib/fd.h"
 #include "lib/sys.h"
 #include "lib/text.h"
+#include "lib/util.h"
 
 #define PROBE_NAME "nsexec-probe"
+#define MOUNTINFO_MAX (4u * 1024u * 1024u)
 
 /* Set root->path: clone a child into a cgroup below it, look, kill it. */
 static int
@@ -66,33 +69,47 @@ cgroup_root_probe(struct cgroup_root *root, int proc_fd)
 	return 0;
 }
 
-/* The first cgroup2 mount of mountinfo whose root is "/". */
+/*
+ * Pure: where a line of mountinfo says that the whole cgroup2 hierarchy is
+ * mounted. A root other than "/" shows only a part, or lies outside our cgroup
+ * namespace; a path with an escaped blank is not worth the trouble.
+ */
+static int
+cgroup_mount_parse(const char *line, char *ret, size_t size)
+{
+	char root[PROC_PATH_MAX], point[PROC_PATH_MAX];
+	const char *type = strstr(line, " - ");
+
+	if (!type || strncmp(type, " - cgroup2 ", 11) != 0 ||
+	    sscanf(line, "%*d %*d %*s %4095s %4095s", root, point) != 2 ||
+	    strcmp(root, "/") != 0 || strchr(point, '\\') ||
+	    strlen(point) >= size)
+		return -ENOENT;
+	memcpy(ret, point, strlen(point) + 1);
+	return 0;
+}
+
 static int
 cgroup_mount_find(char *ret, size_t size)
 {
-	char line[8192], root[4096], point[4096];
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	const char *type;
-	int r = -ENOTSUP;
+	free_auto char *text = malloc(MOUNTINFO_MAX);
+	char *line, *end;
+	ssize_t n;
 
-	if (!file)
-		return -errno;
-	while (r < 0 && fgets(line, sizeof(line), file)) {
-		type = strstr(line, " - ");
-		if (!type || strncmp(type, " - cgroup2 ", 11) != 0)
-			continue;
-		if (sscanf(line, "%*d %*d %*s %4095s %4095s", root, point) != 2)
-			continue;
-		/* A root of "/.." or more lies outside our namespace's view;
-		 * a path with an escaped blank is not worth the trouble. */
-		if (strcmp(root, "/") != 0 || strchr(point, '\\') ||
-		    strlen(point) >= size)
-			continue;
-		memcpy(ret, point, strlen(point) + 1);
-		r = 0;
+	if (!text)
+		return -ENOMEM;
+	n = fd_read_file(AT_FDCWD, "/proc/self/mountinfo", text, MOUNTINFO_MAX);
+	if (n < 0)
+		return (int)n;
+	for (line = text; *line; line = end + 1) {
+		end = strchrnul(line, '\n');
+		if (*end == '\0')
+			break; /* the kernel ends each line */
+		*end = '\0';
+		if (cgroup_mount_parse(line, ret, size) == 0)
+			return 0;
 	}
-	fclose(file);
-	return r;
+	return -ENOTSUP;
 }
 
 /* Our own cgroup as a directory in the file system. */

@@ -179,25 +179,48 @@ proc_uid_read(int proc_fd, pid_t pid, uid_t *ret)
 }
 
 int
-proc_children(int proc_fd, proc_child_fn fn, void *userdata)
+proc_each_pid(int fd, proc_pid_fn fn, void *userdata)
 {
-	char path[64];
-	fd_auto int fd = -1;
-	FILE *file;
-	int pid;
+	char buf[4096];
+	int64_t pid = 0;
+	ssize_t n, i;
 
-	/* Not "self": that is resolved in the mount's pid namespace too, but a
-	 * number needs no link to be followed. */
+	for (;;) {
+		n = read(fd, buf, sizeof(buf));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		for (i = 0; i < n; i++) {
+			if (buf[i] >= '0' && buf[i] <= '9') {
+				pid = pid * 10 + (buf[i] - '0');
+				if (pid > INT32_MAX)
+					return -EBADMSG;
+				continue;
+			}
+			/* 0 = a process outside our pid namespace */
+			if (pid > 0)
+				fn(userdata, (pid_t)pid);
+			pid = 0;
+		}
+		if (n == 0)
+			break;
+	}
+	if (pid > 0)
+		fn(userdata, (pid_t)pid);
+	return 0;
+}
+
+int
+proc_children(int proc_fd, proc_pid_fn fn, void *userdata)
+{
+	fd_auto int fd = -1;
+	char path[64];
+
+	/* Not "self": a number needs no link to be followed. */
 	snprintf(path, sizeof(path), "%d/task/%d/children", getpid(), getpid());
 	fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	file = fdopen(fd, "re");
-	if (!file)
-		return -errno;
-	fd_steal(&fd);
-	while (fscanf(file, "%d", &pid) == 1)
-		fn(userdata, pid);
-	fclose(file);
-	return 0;
+	return proc_each_pid(fd, fn, userdata);
 }

@@ -47,8 +47,10 @@ char *proc_cgroup_parse(char *text);
 /* Real uid of a process. */
 must_check int proc_uid_read(int proc_fd, pid_t pid, uid_t *ret);
 
-typedef void (*proc_child_fn)(void *userdata, pid_t pid);
+typedef void (*proc_pid_fn)(void *userdata, pid_t pid);
+/* Calls fn for every positive number of a file of pids. 0 or -errno. */
+must_check int proc_each_pid(int fd, proc_pid_fn fn, void *userdata);
 /* Calls fn for every child of the calling thread, zombies too. */
-must_check int proc_children(int proc_fd, proc_child_fn fn, void *userdata);
+must_check int proc_children(int proc_fd, proc_pid_fn fn, void *userdata);
 
 #endif

@@ -56,7 +56,8 @@ list_fds(FILE *report)
 	DIR *dir = opendir("/proc/self/fd");
 
 	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && atoi(entry->d_name) != dirfd(dir))
+		if (entry->d_name[0] != '.' &&
+		    atoi(entry->d_name) != dirfd(dir))
 			fprintf(report, "fd:\t%s\n", entry->d_name);
 	if (dir)
 		closedir(dir);
