@@ -11,6 +11,7 @@
 #include "daemon/fdchan.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,7 +28,7 @@ struct channel {
 	struct owner *owner;
 	struct rpc_caller caller;
 	int fd;
-	struct watch *watch; /* NULL once the token is here */
+	struct watch *watch; /* for the token, then for the hang-up */
 	struct watch *timer;
 	bool has_token;
 	uint8_t token[FDCHAN_TOKEN_SIZE];
@@ -114,13 +115,31 @@ fdchan_tell_waiters(struct fdchan *fdchan, const uint8_t *token)
 	} while (waiter);
 }
 
+/*
+ * A caller that closes its end has given up, and whoever waits for the other
+ * end of what it sent must not wait for us. The spawner would refuse it, too.
+ */
 static void
-channel_on_readable(void *userdata, int fd, unsigned int events)
+channel_on_change(struct channel *channel)
+{
+	struct pollfd p = { .fd = channel->fd };
+
+	if (poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)))
+		channel_free(channel);
+}
+
+static void
+channel_on_event(void *userdata, int fd, unsigned int events)
 {
 	struct channel *channel = userdata;
 	struct fdchan *fdchan = channel->fdchan;
 	uint8_t token[FDCHAN_TOKEN_SIZE];
 	ssize_t n;
+
+	if (channel->has_token) {
+		channel_on_change(channel);
+		return;
+	}
 
 	/* No control buffer: what rides on the token is dropped unread.
 	 * MSG_TRUNC gives a longer datagram's true size. */
@@ -132,8 +151,12 @@ channel_on_readable(void *userdata, int fd, unsigned int events)
 		channel_free(channel);
 		return;
 	}
+	/* What follows the token stays unread, so only changes are told. */
+	if (watch_set_events(channel->watch, LOOP_READ | LOOP_EDGE) < 0) {
+		channel_free(channel);
+		return;
+	}
 	channel->has_token = true;
-	channel->watch = watch_free(channel->watch);
 	watch_timer_set(channel->timer, FDCHAN_CLAIM_TIMEOUT_MS);
 	memcpy(token, channel->token, sizeof(token));
 	fdchan_tell_waiters(fdchan, token);
@@ -149,7 +172,7 @@ channel_watch(struct channel *channel)
 	if (r < 0)
 		return r;
 	watch_timer_set(channel->timer, FDCHAN_TOKEN_TIMEOUT_MS);
-	return watch_new_fd(loop, channel->fd, LOOP_READ, channel_on_readable,
+	return watch_new_fd(loop, channel->fd, LOOP_READ, channel_on_event,
 			    channel, &channel->watch);
 }
 
@@ -301,6 +324,7 @@ fdchan_take(struct server *server, const struct rpc_caller *caller,
 			r = -EACCES;
 			continue;
 		}
+		channel->watch = watch_free(channel->watch);
 		fd = fd_steal(&channel->fd);
 		channel_free(channel);
 		return fd;

@@ -325,6 +325,31 @@ fd_channel_that_sends_no_token_is_closed(void **state)
 }
 
 static void
+fd_channel_whose_caller_has_gone_is_dropped(void **state)
+{
+	struct fixture *fixture = *state;
+	struct server *server = fixture->daemon.server;
+	const struct rpc_caller me = { .uid = geteuid(), .gid = getegid() };
+	fd_auto int channel = channel_connect_as(fixture, geteuid());
+	int fds[2];
+	char byte;
+
+	/* The reader of a pipe sees its end once nobody holds the writer. */
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(fdchan_wait(server, token, 5, 5000, on_waited), 0);
+	assert_int_equal(send(channel, token, sizeof(token), 0), sizeof(token));
+	assert_int_equal(fd_send(channel, "F", 1, &fds[1], 1), 0);
+	close(fds[1]);
+	fixture_wait_for(fixture, &fixture->waited.n, 1);
+	fixture_fence(fixture);
+	fd_close(&channel);
+	fixture_fence(fixture);
+	assert_int_equal(fdchan_take(server, &me, token), -EAGAIN);
+	assert_int_equal(read(fds[0], &byte, 1), 0);
+	close(fds[0]);
+}
+
+static void
 drain_answers_waiting_calls_and_takes_no_more(void **state)
 {
 	struct fixture *fixture = *state;
@@ -366,6 +391,7 @@ main(void)
 		TEST(descriptors_on_the_rpc_socket_are_dropped_unread),
 		TEST(fd_channel_goes_to_its_user_alone),
 		TEST(fd_channel_that_sends_no_token_is_closed),
+		TEST(fd_channel_whose_caller_has_gone_is_dropped),
 		TEST(drain_answers_waiting_calls_and_takes_no_more),
 	};
 
