@@ -152,3 +152,26 @@ tests_unit_test_stage_rights_SOURCES = tests/unit/test_stage_rights.c tests/unit
 tests_unit_test_stage_rights_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_stage_rights_LDADD = $(STAGE_TEST_LIBS)
 endif
+
+# The spawner's modules that stand alone.
+if HAVE_CMOCKA
+SPAWNER_TESTS = \
+	tests/unit/test_spawner_child \
+	tests/unit/test_spawner_options \
+	tests/unit/test_spawner_proc
+check_PROGRAMS += $(SPAWNER_TESTS)
+TESTS += $(SPAWNER_TESTS)
+SPAWNER_TEST_LIBS = libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
+tests_unit_test_spawner_child_SOURCES = tests/unit/test_spawner_child.c \
+	spawn/spawner_child.c
+tests_unit_test_spawner_child_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_spawner_child_LDADD = $(SPAWNER_TEST_LIBS)
+tests_unit_test_spawner_options_SOURCES = tests/unit/test_spawner_options.c \
+	spawn/spawner_log.c spawn/spawner_options.c
+tests_unit_test_spawner_options_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_spawner_options_LDADD = $(SPAWNER_TEST_LIBS)
+tests_unit_test_spawner_proc_SOURCES = tests/unit/test_spawner_proc.c \
+	spawn/spawner_cgroup.c spawn/spawner_proc.c
+tests_unit_test_spawner_proc_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_spawner_proc_LDADD = $(SPAWNER_TEST_LIBS)
+endif
