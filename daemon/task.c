@@ -47,7 +47,14 @@ static void channel_drain(struct task *task);
 void
 error_from_message(struct error *error, const struct op_message *msg)
 {
-	error_from_failure(error, &msg->failure);
+	struct failure refusal;
+
+	/* A refusal by rule comes without a failed step. */
+	(void)failure_set(&refusal, STAGE_SPAWNER,
+			  msg->code == ERRCODE_CALLER_GONE ? "attest" : "check",
+			  "", 0, "%s", "");
+	error_from_failure(error, op_has(msg, OP_ATTR_FAILURE) ? &msg->failure
+							       : &refusal);
 	if (op_has(msg, OP_ATTR_CODE) && msg->code > ERRCODE_NONE &&
 	    msg->code < N_ERRCODES) {
 		error->code = (enum errcode)msg->code;

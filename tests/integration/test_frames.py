@@ -8,6 +8,7 @@ the connection (unless it had to be closed) serve on. Then what a row cannot
 say: descriptors on the RPC socket, the fd socket, many at once.
 """
 import os
+import signal
 import socket
 import sys
 
@@ -207,8 +208,13 @@ class Frames(TestCase):
         sock = connect(self.nsx.socket_path)
         request = API.encode("RunRequest", {
             "spec": {"process": {"args": [b"/bin/true"]}}})
-        send(sock, call(b"Run", request))
-        send(sock, EOF)
+        worker = self.nsx.nsexecd_pid()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            send(sock, call(b"Run", request))
+            send(sock, EOF)
+        finally:
+            os.kill(worker, signal.SIGCONT)
         # Who asks is read from the connection: it must be alive then.
         self.check_answer(read_frame(sock), (1, 7, "hung up"), "half-closed")
         sock.close()
