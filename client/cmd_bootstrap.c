@@ -301,11 +301,13 @@ run_encode(const struct options *options)
 		0
 	};
 	const char *path = file_or_stdin(options);
-	static uint8_t bytes[NLMSG_MAX];
+	free_auto uint8_t *bytes = malloc(NLMSG_MAX);
 	struct bootstrap_error error;
 	size_t size;
 	int r;
 
+	if (!bytes)
+		return complain(options, path, strerror(ENOMEM), "");
 	r = parse_document(options, path, &document);
 	if (r != 0)
 		return r;
@@ -314,8 +316,7 @@ run_encode(const struct options *options)
 				"is written in another dialect than the one "
 				"that --dialect tells",
 				"write the dialect that is meant into both");
-	r = bootstrap_encode(&document.msg, bytes, sizeof(bytes), &size,
-			     &error);
+	r = bootstrap_encode(&document.msg, bytes, NLMSG_MAX, &size, &error);
 	if (r < 0)
 		return complain(options, path, error.text, "");
 	return write_message(options, bytes, size);
@@ -398,11 +399,14 @@ print_findings_json(const struct bootstrap_finding *findings, size_t n)
 static int
 run_lint(const struct options *options)
 {
-	static struct bootstrap_finding findings[BOOTSTRAP_MAX_FINDINGS];
+	free_auto struct bootstrap_finding *findings =
+		calloc(BOOTSTRAP_MAX_FINDINGS, sizeof(*findings));
 	input_auto struct input input = { 0 };
 	size_t i, n, n_traps = 0;
 	int r;
 
+	if (!findings)
+		return complain(options, "lint", strerror(ENOMEM), "");
 	r = read_message(options, file_or_stdin(options), &input);
 	if (r != 0)
 		return r;

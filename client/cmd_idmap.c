@@ -87,12 +87,28 @@ report(const struct options *options, const struct space *space,
 	return EXIT_WRONG;
 }
 
+/* Rows of an option count on from those of the options before it. */
+static void
+report_row(const struct options *options, const struct space *space,
+	   const struct idmap_error *in_option)
+{
+	const char *rule = strstr(in_option->rule, ": ");
+	struct idmap_error error = *in_option;
+
+	if (error.row >= 0 && rule) {
+		error.row += (int)space->map.n_rows;
+		snprintf(error.rule, sizeof(error.rule), "row %d%s", error.row,
+			 rule);
+	}
+	report(options, space, &error);
+}
+
 /* "0:100000:65536,65536:200000:1" appended to the map. */
 static void
 parse_rows(struct options *options, struct space *space, const char *arg)
 {
 	free_auto char *text = strdup(arg);
-	static struct idmap rows;
+	free_auto struct idmap *rows = malloc(sizeof(*rows));
 	struct idmap_error error;
 	size_t i;
 
@@ -102,18 +118,17 @@ parse_rows(struct options *options, struct space *space, const char *arg)
 		else if (text[i] == ',')
 			text[i] = '\n';
 	}
-	if (!text || idmap_parse(text, strlen(text), &rows, &error) < 0) {
-		if (text) {
-			error.row += (int)space->map.n_rows;
-			report(options, space, &error);
-		}
+	if (!text || !rows ||
+	    idmap_parse(text, strlen(text), rows, &error) < 0) {
+		if (text && rows)
+			report_row(options, space, &error);
 		options->failed = true;
 		return;
 	}
-	for (i = 0; i < rows.n_rows; i++) {
+	for (i = 0; i < rows->n_rows; i++) {
 		/* one too many is kept, so that the check can say so */
 		if (space->map.n_rows < IDMAP_MAX_ROWS)
-			space->map.rows[space->map.n_rows] = rows.rows[i];
+			space->map.rows[space->map.n_rows] = rows->rows[i];
 		space->map.n_rows++;
 	}
 }
@@ -338,20 +353,20 @@ run_check(struct options *options)
 static uint32_t
 highest_id(const struct space *space)
 {
-	static struct idmap own;
+	free_auto struct idmap *own = malloc(sizeof(*own));
 	struct idmap_error error;
 	free_auto char *text = NULL;
 	uint32_t highest = 0;
 	size_t size, i;
 
-	if (input_read(space->own_map, INPUT_LIMIT, &text, &size) < 0 ||
-	    idmap_parse(text, size, &own, &error) < 0)
+	if (!own || input_read(space->own_map, INPUT_LIMIT, &text, &size) < 0 ||
+	    idmap_parse(text, size, own, &error) < 0)
 		return UINT32_MAX - 1;
-	for (i = 0; i < own.n_rows; i++) {
+	for (i = 0; i < own->n_rows; i++) {
 		uint32_t last =
-			own.rows[i].container_id + (own.rows[i].size - 1);
+			own->rows[i].container_id + (own->rows[i].size - 1);
 
-		if (own.rows[i].size > 0 && last > highest)
+		if (own->rows[i].size > 0 && last > highest)
 			highest = last;
 	}
 	return highest;

@@ -2,8 +2,7 @@
 /* The table of error codes. See errcode.h. */
 #include "proto/errcode.h"
 
-#define ROW(n, t, v, r, y) \
-	[ERRCODE_##n] = { #n, t, v, r, y }
+#define ROW(n, t, v, r, y) [ERRCODE_##n] = { #n, t, v, r, y }
 
 static const struct errcode_row rows[] = {
 	[ERRCODE_NONE] = { "NONE", 0, 0, 0, false },
