@@ -49,13 +49,18 @@ nsexec_SOURCES = \
 	spawn/nsexec_program.h \
 	spawn/nsexec_sync.c
 
-# nsexec-spawner, the root side. libc alone.
+# nsexec-spawner, the root side. libc alone. The library is all of it but
+# main() and the stages, which a test replaces by false ones.
 libexec_PROGRAMS += nsexec-spawner
 nsexec_spawner_CFLAGS = $(STRICT_CFLAGS)
 nsexec_spawner_LDFLAGS = $(AM_LDFLAGS) $(ROOT_LDFLAGS)
-nsexec_spawner_LDADD = libnsx-stage.la libnsx-proto.la libnsx-lib.la
-nsexec_spawner_SOURCES = \
-	spawn/spawner.c spawn/spawner.h \
+nsexec_spawner_LDADD = libnsx-spawner.la libnsx-stage.la libnsx-proto.la \
+	libnsx-lib.la
+nsexec_spawner_SOURCES = spawn/spawner.c
+noinst_LTLIBRARIES += libnsx-spawner.la
+libnsx_spawner_la_CFLAGS = $(STRICT_CFLAGS)
+libnsx_spawner_la_SOURCES = \
+	spawn/spawner.h \
 	spawn/spawner_attest.c spawn/spawner_attest.h \
 	spawn/spawner_cgroup.c spawn/spawner_cgroup.h \
 	spawn/spawner_cgroup_root.c \

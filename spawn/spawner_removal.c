@@ -97,6 +97,8 @@ removal_add(struct spawner *spawner, const struct container_name *name,
 	struct removal row = { .name = *name, .conn_id = conn_id, .seq = seq };
 	size_t i;
 
+	/* Whatever died with it, and had no signal for its parent. */
+	sweep_soon(spawner);
 	/* No room to try again: this once, then. */
 	row.end_ms = table->count == REMOVAL_MAX ? 0
 		     : conn_id			 ? now + REMOVAL_ANSWER_MS

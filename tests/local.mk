@@ -175,3 +175,10 @@ tests_unit_test_spawner_proc_SOURCES = tests/unit/test_spawner_proc.c \
 tests_unit_test_spawner_proc_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_spawner_proc_LDADD = $(SPAWNER_TEST_LIBS)
 endif
+
+# The spawner with relays that lie.
+check_PROGRAMS += tests/integration/false_spawner
+tests_integration_false_spawner_SOURCES = tests/integration/false_relay.c \
+	spawn/spawner.c
+tests_integration_false_spawner_LDADD = libnsx-spawner.la libnsx-proto.la \
+	libnsx-lib.la

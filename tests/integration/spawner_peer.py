@@ -189,6 +189,7 @@ class Listener:
 
 class Spawner:
     """A running nsexec-spawner with an empty cgroup root."""
+    PROGRAM = "nsexec-spawner"
 
     def __init__(self, *options):
         self.base = tempfile.mkdtemp(prefix="nsxspawner-")
@@ -206,7 +207,7 @@ class Spawner:
         ready, theirs = os.pipe()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [program("nsexec-spawner"), "--run-dir", self.dir,
+                [program(self.PROGRAM), "--run-dir", self.dir,
                  "--user-uid", str(WORKER_UID), "--user-gid",
                  str(WORKER_UID), "--cgroup-root", self.cgroup,
                  "--ready-fd", str(theirs), *self.options],

@@ -62,8 +62,8 @@ class SpawnerCase(TestCase):
                 not os.listdir(os.path.join(self.spawner.dir, "gates"))
         wait_for(settled, 5, "no descriptor, child, cgroup or gate left: "
                  f"{n_fds} fds before, {self.spawner.n_fds()} now; "
-                 f"children {children(self.spawner.pid)}, "
-                 f"{self.spawner.containers()}\n{self.spawner.log()}")
+                 f"children {children(self.spawner.pid)[:9]}, "
+                 f"{self.spawner.containers()[:9]}\n{self.spawner.log()}")
 
     def connection(self, listener):
         pair = listener.connect()
@@ -696,6 +696,7 @@ class _Copy:
     def __init__(self, spawner):
         self.__dict__.update(spawner.__dict__)
 
+    PROGRAM = sp.Spawner.PROGRAM
     log = sp.Spawner.log
 
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A relay that lies, in the place of the real stages: what a caller could make
+ * of one that it controls. argv of the request says how:
+ *
+ *	claim PID	report that pid and end
+ *	claim-own	report the relay's own pid
+ *	two		make two inits, report both
+ *	reused		make an init that ends at once, reap nothing, report it
+ *	short | long	report too few or too many bytes
+ *	unreported	make an init, report nothing, fail
+ *	stray		make an init and a second one, report the first only
+ *	die		be killed without a word
+ *	sleep		do nothing, so that the spawner has to end it
+ * An init sleeps until it is killed.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/sys.h"
+#include "spawn/stage.h"
+
+static void
+report(const struct stage_input *input, pid_t pid)
+{
+	const struct relay_report claim = { .pid = pid };
+
+	if (write(input->relay_report, &claim, sizeof(claim)) < 0)
+		_exit(3);
+}
+
+/* A child of the spawner, as the real relay makes init. */
+static pid_t
+make_init(bool ends_at_once)
+{
+	struct clone_args args = { .flags = CLONE_PARENT };
+	pid_t pid = sys_clone3(&args);
+
+	if (pid == 0 && ends_at_once)
+		_exit(7);
+	while (pid == 0)
+		pause();
+	return pid;
+}
+
+_Noreturn void
+stage_relay_run(const struct stage_input *input)
+{
+	const char *mode = input->msg->argv.data;
+	const char *value = mode + strlen(mode) + 1;
+	const char bytes[12] = { 0 };
+
+	if (strcmp(mode, "claim") == 0)
+		report(input, (pid_t)strtol(value, NULL, 10));
+	else if (strcmp(mode, "claim-own") == 0)
+		report(input, getpid());
+	else if (strcmp(mode, "reused") == 0)
+		report(input, make_init(true));
+	else if (strcmp(mode, "short") == 0)
+		(void)!write(input->relay_report, bytes, 3);
+	else if (strcmp(mode, "long") == 0)
+		(void)!write(input->relay_report, bytes, sizeof(bytes));
+	else if (strcmp(mode, "die") == 0)
+		kill(getpid(), SIGKILL);
+	else if (strcmp(mode, "sleep") == 0)
+		pause();
+	if (strcmp(mode, "two") == 0) {
+		report(input, make_init(false));
+		report(input, make_init(false));
+	}
+	if (strcmp(mode, "stray") == 0) {
+		report(input, make_init(false));
+		make_init(true);
+	}
+	if (strcmp(mode, "unreported") == 0)
+		make_init(false);
+	_exit(strcmp(mode, "unreported") == 0 ? 5 : 0);
+}
