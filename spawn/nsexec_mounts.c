@@ -100,13 +100,34 @@ nsexec_mounts_send(struct nsexec *self)
 		die_quietly(self);
 }
 
+/* One source. Instead of it stage-0 may say that it has failed. */
+static int
+recv_source(struct nsexec *self, size_t index)
+{
+	int32_t packet[2] = { 0 };
+	size_t n_fds = 0;
+	int fd = -1;
+	ssize_t r;
+
+	r = fd_wait_readable(self->stage1_sock[1], NSEXEC_STAGE_TIMEOUT_MS);
+	if (r == 0)
+		r = -ETIMEDOUT;
+	if (r > 0)
+		r = fd_recv(self->stage1_sock[1], packet, sizeof(packet), &fd,
+			    1, &n_fds);
+	if (r == sizeof(packet) && packet[0] == SYNC_ERR)
+		die_quietly(self);
+	if (r <= 0 || n_fds != 1)
+		die(self, r < 0 ? (int)-r : 0,
+		    "failed to receive mount source %zu", index);
+	return fd;
+}
+
 void
 nsexec_mounts_recv(struct nsexec *self)
 {
-	int sock = self->stage1_sock[1], fd;
-	size_t n_fds, n = count_sources(&self->msg.mount_sources);
-	ssize_t r;
-	char byte;
+	size_t n = count_sources(&self->msg.mount_sources);
+	int sock = self->stage1_sock[1];
 
 	if (n != count_targets(self))
 		die(self, 0,
@@ -115,19 +136,13 @@ nsexec_mounts_recv(struct nsexec *self)
 		    n, count_targets(self));
 	nsexec_sync_send(self, sock, SYNC_MOUNTSOURCES_PLS, 0);
 	for (size_t i = 0; i < self->n_mount_fds; i++) {
+		fd_auto int fd = -1;
+
 		if (self->mount_fds[i] < 0)
 			continue;
-		fd = -1;
-		n_fds = 0;
-		r = fd_wait_readable(sock, NSEXEC_STAGE_TIMEOUT_MS);
-		if (r > 0)
-			r = fd_recv(sock, &byte, 1, &fd, 1, &n_fds);
-		if (r <= 0 || n_fds != 1)
-			die(self, r < 0 ? (int)-r : 0,
-			    "failed to receive mount source %zu", i);
+		fd = recv_source(self, i);
 		if (dup3(fd, self->mount_fds[i], O_CLOEXEC) < 0)
 			die(self, errno, "failed to keep mount source %zu", i);
-		close(fd);
 	}
 	nsexec_sync_expect(self, sock, "stage-0", SYNC_MOUNTSOURCES_ACK);
 }
