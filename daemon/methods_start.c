@@ -4,6 +4,7 @@
 #include "daemon/methods.h"
 #include "daemon/request.h"
 #include "daemon/start.h"
+#include "lib/fd.h"
 
 /* A new spec, or NULL and the call is failed. */
 static struct spec *
@@ -25,10 +26,18 @@ spec_for(struct daemon *daemon, uint64_t call_id)
 	return NULL;
 }
 
+/* The descriptors sent for it are given up at once: their caller may wait. */
 static void
-refused(struct daemon *daemon, uint64_t call_id, struct spec *spec,
+refused(struct daemon *daemon, uint64_t call_id,
+	const struct rpc_caller *caller, struct spec *spec,
 	const struct error *error)
 {
+	if (spec->has_fd_token) {
+		fd_auto int fd =
+			fdchan_take(daemon->server, caller, spec->fd_token);
+
+		(void)fd;
+	}
 	spec_free(spec);
 	(void)rpc_fail(daemon->server, call_id, error);
 }
@@ -42,7 +51,7 @@ METHOD(method_create)
 		return;
 	if (request_create((const Nsexec__V1__CreateRequest *)message, spec,
 			   &error) < 0)
-		refused(daemon, call_id, spec, &error);
+		refused(daemon, call_id, caller, spec, &error);
 	else
 		start_take(daemon, call_id, caller, PARK_CREATE, spec, NULL);
 }
@@ -56,7 +65,7 @@ METHOD(method_run)
 		return;
 	if (request_run((const Nsexec__V1__RunRequest *)message, spec, &error) <
 	    0)
-		refused(daemon, call_id, spec, &error);
+		refused(daemon, call_id, caller, spec, &error);
 	else
 		start_take(daemon, call_id, caller, PARK_RUN, spec, NULL);
 }
@@ -71,7 +80,7 @@ METHOD(method_exec)
 	if (!spec)
 		return;
 	if (request_exec(request, spec, &error) < 0)
-		refused(daemon, call_id, spec, &error);
+		refused(daemon, call_id, caller, spec, &error);
 	else
 		start_take(daemon, call_id, caller, PARK_EXEC, spec,
 			   request->id);

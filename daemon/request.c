@@ -516,13 +516,41 @@ request_exec(const Nsexec__V1__ExecRequest *request, struct spec *spec,
 	return r;
 }
 
+/* How many descriptors a message needs for the indexes in it. */
+static uint32_t
+fds_spoken_of(const struct bootstrap *boot)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < boot->n_joins; i++) {
+		if (boot->joins[i].how == JOIN_FD && boot->joins[i].number >= n)
+			n = boot->joins[i].number + 1;
+	}
+	for (size_t i = 0; i < boot->n_passed_fds; i++) {
+		if (boot->passed_fds[i].fd_index >= n)
+			n = boot->passed_fds[i].fd_index + 1;
+	}
+	for (size_t i = 0; i < 3; i++) {
+		if (boot->stdio[i].kind == BOOTSTRAP_STDIO_FD &&
+		    boot->stdio[i].fd_index >= n)
+			n = boot->stdio[i].fd_index + 1;
+	}
+	return n;
+}
+
 int
 request_explain(const Nsexec__V1__ExplainRequest *request, struct spec *spec,
 		struct error *error)
 {
 	struct part part = { spec, error };
+	int r;
 
 	/* a plan may speak of descriptors that nobody has sent yet */
 	spec->boot.n_channel_fds = BOOTSTRAP_MAX_CHANNEL_FDS;
-	return part_container(&part, request->spec);
+	r = part_container(&part, request->spec);
+	spec->boot.n_channel_fds = fds_spoken_of(&spec->boot);
+	spec->has_fd_token = spec->boot.n_channel_fds > 0;
+	if (spec->has_fd_token)
+		bootstrap_mark(&spec->boot, BOOTSTRAP_N_CHANNEL_FDS);
+	return r;
 }

@@ -6,7 +6,6 @@
  *
  *	normal	every event that fits the filter
  *	behind	the same, gaps for what is no longer there, then snapshots
- *	terse	terminal events, gaps for the others, then snapshots
  *
  * A sequence number a reader sees is never lower than one before it, and every
  * number of its viewer is either shown, filtered out, or in a gap.
@@ -37,11 +36,12 @@ struct reader {
 	struct daemon *daemon;
 	uint64_t call_id;
 	uid_t viewer;
-	uint64_t cursor;   /* next number it is owed */
-	uint64_t gap_from; /* 0: no gap is due; else it ends at cursor - 1 */
-	bool behind;	   /* a snapshot is due once it has caught up */
-	bool terse;	   /* until then only terminal events are told */
-	bool snapshots;	   /* behind, and all of the past is told */
+	uint64_t cursor; /* next number it is owed */
+	bool gap_due;	 /* from gap_from to cursor - 1 */
+	uint64_t gap_from;
+	bool behind;		 /* a snapshot is due once it has caught up */
+	bool terse;		 /* until then only terminal events are told */
+	bool snapshots;		 /* behind, and all of the past is told */
 	uint64_t snapshot_after; /* serial of the last one told */
 	uint32_t types;		 /* bit n = type n; 0: all */
 	char (*containers)[SPEC_ID_MAX + 1];
@@ -149,7 +149,7 @@ emit_gap(struct reader *reader, emit_fn emit, void *userdata)
 	step = emit_result(emit(reader, userdata, &packed));
 	event_packed_deinit(&packed);
 	if (step == STEP_MORE)
-		reader->gap_from = 0;
+		reader->gap_due = false;
 	return step;
 }
 
@@ -180,7 +180,6 @@ snapshot_step(struct reader *reader, emit_fn emit, void *userdata)
 
 	if (!container) {
 		reader->behind = false;
-		reader->terse = false;
 		reader->snapshots = false;
 		return STEP_MORE;
 	}
@@ -198,14 +197,13 @@ skip_to(struct reader *reader, uint64_t seq)
 {
 	if (seq <= reader->cursor)
 		return;
-	if (!reader->gap_from)
+	if (!reader->gap_due)
 		reader->gap_from = reader->cursor;
+	reader->gap_due = true;
 	reader->cursor = seq;
-	if (!reader->behind) {
-		reader->behind = true;
-		reader->snapshots = false;
-		reader->snapshot_after = 0;
-	}
+	reader->behind = true;
+	reader->snapshots = false;
+	reader->snapshot_after = 0;
 }
 
 static enum step
@@ -220,11 +218,7 @@ event_step(struct reader *reader, const struct event *event, emit_fn emit,
 		reader->cursor++;
 		return STEP_MORE;
 	}
-	if (reader->terse && !event_is_terminal(event->type)) {
-		skip_to(reader, event->seq + 1);
-		return STEP_MORE;
-	}
-	if (reader->gap_from)
+	if (reader->gap_due)
 		return emit_gap(reader, emit, userdata);
 	event_pack(reader->daemon, event, &packed);
 	step = emit_result(emit(reader, userdata, &packed));
@@ -251,7 +245,7 @@ reader_step(struct reader *reader, emit_fn emit, void *userdata)
 		}
 		return event_step(reader, event, emit, userdata);
 	}
-	if (reader->gap_from)
+	if (reader->gap_due)
 		return emit_gap(reader, emit, userdata);
 	if (reader->behind) {
 		reader->snapshots = true;
@@ -278,15 +272,10 @@ stream_pump(struct reader *reader)
 {
 	enum step step;
 
+	/* full: goes on from its cursor in rpc_stream_drained() */
 	do {
 		step = reader_step(reader, stream_emit, NULL);
 	} while (step == STEP_MORE);
-	/* the rest of what is there now is told in short (subscribe.h) */
-	if (step == STEP_FULL && !reader->terse) {
-		reader->behind = true;
-		reader->terse = true;
-		reader->snapshots = false;
-	}
 }
 
 void
@@ -461,8 +450,10 @@ filter_build(struct reader *reader, const Nsexec__V1__EventsRequest *request,
 		       memcmp(request->epoch.data, daemon->epoch,
 			      sizeof(daemon->epoch)) != 0);
 	if (other_epoch) {
-		/* nothing is known of what it missed: all there is */
+		/* nothing is known of what it missed (a gap from 0): then all
+		 * there is */
 		reader->cursor = 1;
+		reader->gap_due = true;
 		reader->behind = true;
 	} else if (request->has_from_seq) {
 		reader->cursor = request->from_seq ? request->from_seq : 1;

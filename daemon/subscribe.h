@@ -2,9 +2,10 @@
 /*
  * Who reads events: streams, and calls that wait for the next ones. A reader
  * is a cursor into its viewer's numbering, nothing is queued for it here. One
- * that cannot take more (its connection's queue is full) falls behind alone:
- * when there is room again it gets the terminal events it missed, a gap for
- * the rest and a snapshot of every live container, then events go on.
+ * that cannot take more (its connection's queue is full) falls behind alone
+ * and goes on from its cursor when there is room: what the ring lost meanwhile
+ * is told as a gap (terminal events are kept longer and told), then the rest,
+ * then a snapshot of every live container.
  */
 #ifndef NSX_DAEMON_SUBSCRIBE_H
 #define NSX_DAEMON_SUBSCRIBE_H
