@@ -77,6 +77,7 @@ struct task {
 	bool ready;	   /* READY came */
 	bool execed;	   /* proven by PF_FORKNOEXEC */
 	bool status_asked; /* STATUS is under way */
+	bool status_again; /* asked meanwhile: its answer may be too old */
 	bool reaped;	   /* REAP was sent or is not ours to send */
 	bool orphan;	   /* the spawner that was its parent is gone */
 	bool counted;	   /* as a start in flight */

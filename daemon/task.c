@@ -256,6 +256,12 @@ status_on_answer(struct daemon *daemon, uint64_t id,
 	} else {
 		task_dispatch(task, TASK_ON_LOST, &input);
 	}
+	task = task_find(daemon->containers, id);
+	if (task && task->status_again) {
+		task->status_again = false;
+		if (!task->exited)
+			task_ask_status(task);
+	}
 }
 
 void
@@ -269,8 +275,12 @@ task_ask_status(struct task *task)
 		.id = task->id,
 	};
 
-	if (task->status_asked || task->pid == 0)
+	if (task->pid == 0)
 		return;
+	if (task->status_asked) {
+		task->status_again = true;
+		return;
+	}
 	if (spawner_send_small(task->daemon->spawner, &small) < 0)
 		return;
 	task->status_asked = true;
