@@ -75,4 +75,22 @@ fuzz-config: $(FUZZ_CONFIG_FILES)
 		$(SYSTEMD_CFLAGS) $(filter %.c,$(FUZZ_CONFIG_FILES)) \
 		-o $(abs_top_builddir)/$@ $(JANSSON_LIBS) $(SYSTEMD_LIBS)
 
+# text: what nsexecctl reads: text and JSON of a message, subuid.
+FUZZ_TEXT_FILES = tests/fuzz/fuzz_text.c $(libnsx_text_la_SOURCES) \
+	$(libnsx_proto_la_SOURCES) $(libnsx_lib_la_SOURCES)
+check_PROGRAMS += tests/fuzz/corpus_text
+TESTS += tests/fuzz/corpus_text
+tests_fuzz_corpus_text_SOURCES = tests/fuzz/fuzz_text.c \
+	tests/fuzz/run_corpus.c
+tests_fuzz_corpus_text_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/text"'
+tests_fuzz_corpus_text_LDADD = libnsx-text.la libnsx-proto.la libnsx-lib.la
+EXTRA_DIST += tests/fuzz/corpus/text
+FUZZ_TARGETS += fuzz-text
+fuzz-text: $(FUZZ_TEXT_FILES)
+	$(AM_V_CC)cd $(top_srcdir) && $(FUZZ_CC) $(FUZZ_CFLAGS) -I. \
+		-I$(abs_top_builddir) -D_GNU_SOURCE $(JANSSON_CFLAGS) \
+		$(filter %.c,$(FUZZ_TEXT_FILES)) \
+		-o $(abs_top_builddir)/$@ $(JANSSON_LIBS)
+
 fuzz-programs: $(FUZZ_TARGETS)
