@@ -105,6 +105,14 @@ class Bootstrap(TestCase):
                 self.check(ctl("bootstrap", "decode", "-d", dialect, data=raw),
                            1, text)
 
+    def test_table_of_hostile_messages_is_what_its_script_writes(self):
+        with open(os.path.join(HERE, "..", "data", "hostile_bootstrap.txt"),
+                  encoding="utf-8") as f:
+            lines = [line.rstrip("\n") for line in f if line[0] != "#"]
+        self.assertEqual(lines, ["\t".join((*row[:4], table.tokens(row[4])))
+                                 for row in table.rows])
+        self.assertGreaterEqual(len(lines), 80)
+
     def test_message_of_another_dialect_is_recognised_in_the_hint(self):
         raw = self.encode(E2_TEXT, "M3")
         self.check(ctl("bootstrap", "decode", "-d", "D2", data=raw), 1,
