@@ -22,6 +22,7 @@
 #include "spawn/spawner_log.h"
 #include "spawn/spawner_options.h"
 #include "spawn/spawner_process.h"
+#include "spawn/stage.h"
 
 #define IDLE_MS 5000
 #define EXIT_DIR_IN_USE 3
@@ -141,6 +142,8 @@ spawner_open_places(struct spawner *spawner)
 	int r;
 
 	r = proc_open(&spawner->proc_fd);
+	if (r == 0)
+		r = stage_own_namespaces(spawner->proc_fd, spawner->namespaces);
 	if (r < 0) {
 		log_error(-r, "cannot open a procfs");
 		return r;

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "proto/bootstrap.h"
+#include "proto/nsplan.h"
 #include "spawn/spawner_cgroup.h"
 #include "spawn/spawner_child.h"
 #include "spawn/spawner_conn.h"
@@ -35,6 +36,7 @@ struct spawner {
 	struct spawner_options options;
 	struct rlimit core_limit, fd_limit; /* as we found them */
 	int proc_fd;
+	uint64_t namespaces[N_NS_KINDS]; /* our own, by inode */
 	int signal_fd;
 	bool ending; /* told to: ends with the worker and the last child */
 	struct watch signal_watch;

@@ -11,6 +11,7 @@
 #include "lib/text.h"
 #include "lib/util.h"
 #include "spawn/spawner.h"
+#include "spawn/spawner_attest.h"
 
 #define ATTR(name) (1u << (OP_ATTR_##name - OP_ATTR_CONTAINER))
 
@@ -110,11 +111,31 @@ static const struct op_row op_rows[] = {
 _Static_assert(ARRAY_SIZE(op_rows) == OP_END - OP_START,
 	       "one row for each operation");
 
+/* A rule was broken, no system call failed: so much is said of where. */
+static const struct failure ops_refusal = { .stage = STAGE_SPAWNER,
+					    .step = "check" };
+
 void
 ops_refuse(struct spawner *spawner, const struct request *request,
 	   enum errcode code, const char *rule)
 {
-	const struct answer_error error = { .code = code, .rule = rule };
+	const struct answer_error error = { .code = code,
+					    .rule = rule,
+					    .failure = &ops_refusal };
+
+	answer_error(spawner, request->conn_id, request->seq, &error);
+}
+
+void
+ops_refuse_caller(struct spawner *spawner, const struct request *request,
+		  const struct attest_refusal *refusal)
+{
+	const struct failure failure = { .stage = STAGE_SPAWNER,
+					 .error = refusal->error,
+					 .step = "attest" };
+	const struct answer_error error = { .code = refusal->code,
+					    .rule = refusal->rule,
+					    .failure = &failure };
 
 	answer_error(spawner, request->conn_id, request->seq, &error);
 }

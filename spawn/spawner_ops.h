@@ -22,6 +22,10 @@ void ops_refuse_cut(struct spawner *spawner, const struct request *request);
 /* A refusal: code and which rule. */
 void ops_refuse(struct spawner *spawner, const struct request *request,
 		enum errcode code, const char *rule);
+/* The caller's connection was refused. */
+struct attest_refusal;
+void ops_refuse_caller(struct spawner *spawner, const struct request *request,
+		       const struct attest_refusal *refusal);
 /* A system call that failed; error is a negative errno. */
 struct op_failure {
 	enum errcode code;

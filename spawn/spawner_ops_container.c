@@ -52,7 +52,7 @@ op_find_container(struct spawner *spawner, const struct request *request,
 		caller_deinit(&caller); /* the groups: not asked for here */
 	}
 	if (r < 0) {
-		ops_refuse(spawner, request, refusal.code, refusal.rule);
+		ops_refuse_caller(spawner, request, &refusal);
 		return r;
 	}
 	memcpy(ret->id, msg->container, strlen(msg->container) + 1);

@@ -165,8 +165,8 @@ setup_attest(struct setup *setup)
 		r = attest_channel(setup->fds[FD_ROLE_FD_CHANNEL], proc_fd,
 				   &setup->caller, &refusal);
 	if (r < 0)
-		return setup_refuse(setup, refusal.code, refusal.rule);
-	return 0;
+		ops_refuse_caller(setup->spawner, setup->request, &refusal);
+	return r;
 }
 
 /* A name that is free: no child, no start, and an empty cgroup goes. */
@@ -301,6 +301,7 @@ setup_run_relay(const struct setup *setup)
 		.gate_listener = setup->gate_fd,
 		.target_pidfd = setup->target_fd,
 		.proc_fd = setup->spawner->proc_fd,
+		.own_namespaces = setup->spawner->namespaces,
 	};
 
 	setup_close_others(&input);
