@@ -30,7 +30,7 @@ struct config_limits {
 	uint32_t containers;		/* 10000 live, in all */
 	uint32_t execs_per_container;	/* 16 */
 	uint32_t requests_per_owner;	/* 64 in flight, parked ones not */
-	uint32_t subscribers_per_owner;	/* 8 event streams */
+	uint32_t subscribers_per_owner; /* 8 event streams */
 	uint32_t events_per_owner;	/* 4096 in the ring */
 	uint32_t ended_per_owner;	/* 1024 remembered, */
 	uint32_t ended_seconds;		/* 3600 long */
@@ -39,20 +39,20 @@ struct config_limits {
 };
 
 struct config {
-	bool worker;	/* --worker: the unprivileged nsexecd of a spawner */
-	bool system;	/* --system, or listeners passed and no --run-dir */
-	bool detach;	/* --detach: the launcher returns when ready */
-	bool private_instance;	/* --run-dir was given */
+	bool worker; /* --worker: the unprivileged nsexecd of a spawner */
+	bool system; /* --system, or listeners passed and no --run-dir */
+	bool detach; /* --detach: the launcher returns when ready */
+	bool private_instance; /* --run-dir was given */
 	/* All absolute. */
-	char *run_dir;		/* /run/nsexecd without --run-dir */
+	char *run_dir; /* /run/nsexecd without --run-dir */
 	char *rpc_socket;
 	char *fd_socket;
 	char *spawner_socket;
 	char *gates_dir;
 	char *records_dir;
 	char *pid_file;
-	char *cgroup_root;	/* NULL: the spawner's default */
-	char *config_file;	/* the file that was read; NULL: none */
+	char *cgroup_root; /* NULL: the spawner's default */
+	char *config_file; /* the file that was read; NULL: none */
 	enum log_level log_level;
 	struct config_limits limits;
 };

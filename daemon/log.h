@@ -26,7 +26,7 @@ enum log_level {
 /* name: upper case with underscores, such as "NSEXECD_CONTAINER". */
 struct log_field {
 	const char *name;
-	const char *value;	/* text of any bytes; NULL: left out */
+	const char *value; /* text of any bytes; NULL: left out */
 };
 
 struct error;

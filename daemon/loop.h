@@ -14,11 +14,11 @@
 #include "lib/err.h"
 
 struct loop;
-struct watch;	/* an fd, a timer or a signal */
+struct watch; /* an fd, a timer or a signal */
 
 #define LOOP_READ 1u
 #define LOOP_WRITE 2u
-#define LOOP_EDGE 4u	/* with the others: told once for each change */
+#define LOOP_EDGE 4u /* with the others: told once for each change */
 
 typedef void (*watch_fn)(void *userdata, int fd, unsigned int events);
 typedef void (*timer_fn)(void *userdata);

@@ -23,9 +23,8 @@ struct part_range {
  * Refuse: rule and hint are phrases; the field's name is formatted last, as in
  * part_refuse(part, "must be absolute", "begin it with /", "%s[%zu]", ...).
  */
-int part_refuse(struct part *part, const char *rule,
-			   const char *hint, const char *fmt, ...)
-	printf_like(4, 5);
+int part_refuse(struct part *part, const char *rule, const char *hint,
+		const char *fmt, ...) printf_like(4, 5);
 /* No memory: OVERLOADED, -ENOMEM. */
 must_check int part_no_memory(struct part *part);
 

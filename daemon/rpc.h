@@ -24,7 +24,7 @@
 #include "daemon/error.h"
 #include "lib/err.h"
 
-struct daemon;	/* daemon.h: everything; owned by main */
+struct daemon; /* daemon.h: everything; owned by main */
 struct server;
 
 /* Who called: from SO_PEERCRED at accept, kept for the connection's life. */
@@ -32,16 +32,16 @@ struct rpc_caller {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
-	uint64_t peer_id;	/* the connection; 64 bit, never reused */
+	uint64_t peer_id; /* the connection; 64 bit, never reused */
 };
 
 struct rpc_method {
 	const char *name;
 	const ProtobufCMessageDescriptor *request;
 	const ProtobufCMessageDescriptor *response;
-	bool streaming;		/* server stream */
-	bool parked;		/* may wait long: not counted as in flight */
-	size_t frame_max;	/* 4 MiB for Create, Run, Exec; else 256 KiB */
+	bool streaming;	  /* server stream */
+	bool parked;	  /* may wait long: not counted as in flight */
+	size_t frame_max; /* 4 MiB for Create, Run, Exec; else 256 KiB */
 	/* request is freed by the server after fn returns */
 	void (*fn)(struct daemon *daemon, uint64_t call_id,
 		   const struct rpc_caller *caller,
@@ -87,16 +87,16 @@ int fdchan_wait(struct server *server, const uint8_t token[16],
 		void (*fn)(struct daemon *daemon, uint64_t call_id));
 
 struct server_config {
-	int rpc_listener;	/* taken */
-	int fd_listener;	/* taken; -1: no fd channel */
+	int rpc_listener; /* taken */
+	int fd_listener;  /* taken; -1: no fd channel */
 	unsigned int max_connections;
 	unsigned int max_per_uid;
 	/* Calls in flight of one uid, parked ones not; uid 0: no bound. */
 	unsigned int max_calls_per_uid;
 	/* A frame begun and not finished; 0: 30 s. */
 	int frame_timeout_ms;
-	const char *service;			/* "nsexec.v1.Nsexec" */
-	const struct rpc_method *methods;	/* rpc_methods, or a test's */
+	const char *service;		  /* "nsexec.v1.Nsexec" */
+	const struct rpc_method *methods; /* rpc_methods, or a test's */
 	/* rpc_stream_drained, or a test's. */
 	void (*stream_drained)(struct daemon *daemon, uint64_t call_id);
 };

@@ -26,11 +26,11 @@
 /* Which process failed. The names are those of doc/ARCHITECTURE.md. */
 enum stage {
 	STAGE_NONE,
-	STAGE_DAEMON,	/* nsexecd, before anything was forked */
-	STAGE_SPAWNER,	/* nsexec-spawner, before the fork */
-	STAGE_RELAY,	/* joins, clones init, has the maps written */
-	STAGE_MAPPER,	/* writes id maps for an ordinary caller */
-	STAGE_INIT,	/* set-up inside the namespaces, gate, exec */
+	STAGE_DAEMON,  /* nsexecd, before anything was forked */
+	STAGE_SPAWNER, /* nsexec-spawner, before the fork */
+	STAGE_RELAY,   /* joins, clones init, has the maps written */
+	STAGE_MAPPER,  /* writes id maps for an ordinary caller */
+	STAGE_INIT,    /* set-up inside the namespaces, gate, exec */
 	N_STAGES,
 };
 

@@ -57,7 +57,8 @@ must_check int fd_write_all(int fd, const void *data, size_t size);
  * Returns the count or -errno.
  */
 must_check ssize_t fd_read_all(int fd, void *data, size_t size);
-/* Open and read a whole small file into buf, NUL-terminated. Count or -errno. */
+/* Open and read a whole small file into buf, NUL-terminated. Count or -errno.
+ */
 must_check ssize_t fd_read_file(int dir_fd, const char *path, char *buf,
 				size_t size);
 /* 0 = not readable within timeout_ms, 1 = readable or hung up, -errno. */

@@ -20,11 +20,11 @@ free_auto_free(void *p)
 #define free_auto __attribute__((cleanup(free_auto_free)))
 
 /* Give heap memory away: returns *p and leaves NULL behind. */
-#define ptr_steal(p)                       \
-	({                                 \
+#define ptr_steal(p) \
+	({ \
 		__typeof__(*(p)) _t = *(p); \
-		*(p) = NULL;               \
-		_t;                        \
+		*(p) = NULL; \
+		_t; \
 	})
 
 #endif

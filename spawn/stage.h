@@ -32,21 +32,21 @@ struct caller {
 	gid_t gid;
 	gid_t *groups;
 	size_t n_groups;
-	pid_t pid;	/* in our pid namespace; 0 if it is not there */
-	bool admin;	/* uid 0 of our own user namespace */
+	pid_t pid;  /* in our pid namespace; 0 if it is not there */
+	bool admin; /* uid 0 of our own user namespace */
 };
 
 /* All fds are lent by the spawner; -1 = none. The stage owns its copies. */
 struct stage_input {
-	const struct bootstrap *msg;	/* decoded, dialect NX */
+	const struct bootstrap *msg; /* decoded, dialect NX */
 	const struct caller *caller;
-	int init_channel;	/* seqpacket to nsexecd */
-	int relay_report;	/* write end: one struct relay_report, then EOF */
-	int fd_channel;		/* the caller's fd connection */
-	int exec_block;		/* sealed memfd */
-	int gate_listener;	/* GATE_NAMED */
-	int target_pidfd;	/* EXEC: init of the container to join */
-	int proc_fd;		/* root of a procfs of our own */
+	int init_channel;  /* seqpacket to nsexecd */
+	int relay_report;  /* write end: one struct relay_report, then EOF */
+	int fd_channel;	   /* the caller's fd connection */
+	int exec_block;	   /* sealed memfd */
+	int gate_listener; /* GATE_NAMED */
+	int target_pidfd;  /* EXEC: init of the container to join */
+	int proc_fd;	   /* root of a procfs of our own */
 	/* The spawner's own namespaces, in the order of ns_kinds (proto/
 	 * nsplan.h), read once by stage_own_namespaces(): what a start neither
 	 * creates nor joins need not be looked up again, at 6 us each. NULL: it
