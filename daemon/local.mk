@@ -57,6 +57,7 @@ libnsx_daemon_la_SOURCES += \
 	daemon/pack.c daemon/pack.h \
 	daemon/park.c daemon/park.h \
 	daemon/plan.c daemon/plan.h \
+	daemon/proc_stat.c daemon/proc_stat.h \
 	daemon/quota.c daemon/quota.h \
 	daemon/record.c daemon/record.h \
 	daemon/record_store.c daemon/record_store.h \

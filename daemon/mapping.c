@@ -98,14 +98,16 @@ struct side {
 };
 
 static int
-side_refuse(const struct side *side, const struct idmap_error *map_error,
-	    struct error *error)
+side_refuse(const struct side *side, const struct idmap *map,
+	    const struct idmap_error *map_error, struct error *error)
 {
-	char field[48];
+	char field[96];
+	size_t row = (size_t)map_error->row;
 
-	if (map_error->row >= 0)
-		snprintf(field, sizeof(field), "spec.id_maps.%s[%d]",
-			 side->kind, map_error->row);
+	if (map_error->row >= 0 && row < map->n_rows)
+		snprintf(field, sizeof(field), "spec.id_maps.%s[%zu] %u:%u:%u",
+			 side->kind, row, map->rows[row].container_id,
+			 map->rows[row].host_id, map->rows[row].size);
 	else
 		snprintf(field, sizeof(field), "spec.id_maps.%s", side->kind);
 	return error_set(error, ERRCODE_MAP_INVALID, "build-map", field,
@@ -129,7 +131,7 @@ side_build(enum idmap_preset preset, const struct side *side,
 	if (idmap_preset_build(preset, side->own, max, ranges, n_ranges, map,
 			       &map_error) < 0 ||
 	    idmap_check(map, &map_error) < 0)
-		return side_refuse(side, &map_error, error);
+		return side_refuse(side, map, &map_error, error);
 	return 0;
 }
 

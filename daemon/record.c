@@ -43,25 +43,43 @@ record_encode(const ProtobufCMessage *message, uint8_t **ret, size_t *ret_size)
 	return 0;
 }
 
-int
-record_decode(const void *data, size_t size, const uint8_t **ret,
-	      size_t *ret_size)
+/* The size of the first record in data, checked, or -errno. */
+static ssize_t
+record_check(const uint8_t *data, size_t size)
 {
 	struct record_header header;
-	const uint8_t *message = (const uint8_t *)data + RECORD_HEADER_SIZE;
 
-	if (size < RECORD_HEADER_SIZE || size > RECORD_MAX)
+	if (size < RECORD_HEADER_SIZE)
 		return -EBADMSG;
 	memcpy(&header, data, sizeof(header));
 	if (header.magic != RECORD_MAGIC)
 		return -EBADMSG;
 	if (header.version != RECORD_VERSION)
 		return -EPROTONOSUPPORT;
-	if (header.length != size - RECORD_HEADER_SIZE ||
-	    header.crc != crc32c(0, message, header.length))
+	if (header.length > size - RECORD_HEADER_SIZE ||
+	    header.crc != crc32c(0, data + RECORD_HEADER_SIZE, header.length))
 		return -EBADMSG;
-	*ret = message;
-	*ret_size = header.length;
+	return (ssize_t)(RECORD_HEADER_SIZE + header.length);
+}
+
+int
+record_decode(const void *data, size_t size, const uint8_t **ret,
+	      size_t *ret_size)
+{
+	const uint8_t *at = data;
+	ssize_t n;
+
+	if (size > RECORD_MAX)
+		return -EBADMSG;
+	do {
+		n = record_check(at, size);
+		if (n < 0)
+			return (int)n;
+		*ret = at + RECORD_HEADER_SIZE;
+		*ret_size = (size_t)n - RECORD_HEADER_SIZE;
+		at += n;
+		size -= (size_t)n;
+	} while (size > 0);
 	return 0;
 }
 

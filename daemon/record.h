@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One record: a header and a packed message of proto/record.proto.
+ * A record file: one or more records in a row, the last one counts. A record
+ * is a header and a packed message of proto/record.proto.
  *
  *	u32 magic "NSXR" | u32 version | u32 length | u32 crc32c | message
  *
  * Native byte order (records never leave the machine). The checksum covers the
  * message; length is that of the message. What does not fit in every point is
- * no record.
+ * no record, and a file with such a thing anywhere in it is no record file.
  */
 #ifndef NSX_DAEMON_RECORD_H
 #define NSX_DAEMON_RECORD_H
@@ -27,8 +28,8 @@
 must_check int record_encode(const ProtobufCMessage *message, uint8_t **ret,
 			     size_t *ret_size);
 /*
- * The message inside (borrowed from data). -EBADMSG: cut, too long, another
- * magic or checksum; -EPROTONOSUPPORT: a version that we do not know.
+ * The message of the last record (borrowed from data). -EBADMSG: cut, too long,
+ * another magic or checksum; -EPROTONOSUPPORT: a version that we do not know.
  */
 must_check int record_decode(const void *data, size_t size, const uint8_t **ret,
 			     size_t *ret_size);

@@ -77,6 +77,34 @@ file_write(struct record_store *store, const char *name, const void *data,
 	return r;
 }
 
+/* A file that grew by many a refused Start is begun anew. */
+#define APPEND_MAX (64 * 1024)
+
+static int
+file_append(struct record_store *store, const char *name, bool first,
+	    const void *data, size_t size)
+{
+	fd_auto int fd = openat(store->dir_fd, name,
+				O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
+					O_NOFOLLOW | (first ? O_TRUNC : 0),
+				0600);
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size > APPEND_MAX)
+		return file_write(store, name, data, size);
+	n = write(fd, data, size);
+	if (n == (ssize_t)size)
+		return 0;
+	if (n > 0 && ftruncate(fd, st.st_size) < 0)
+		return -errno;
+	return n < 0 ? -errno : -ENOSPC;
+}
+
 static void
 task_file_name(const struct task *task, char name[NAME_MAX_SIZE])
 {
@@ -100,7 +128,7 @@ record_store_write(struct daemon *daemon, struct task *task,
 	if (r < 0)
 		return r;
 	task_file_name(task, name);
-	r = file_write(daemon->records, name, data, size);
+	r = file_append(daemon->records, name, !task->recorded, data, size);
 	if (r == 0)
 		task->recorded = true;
 	return r;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The directory of records: one file per task ("ID", or "ID@EXEC"), and the
- * numbering of events (".numbering"). A file is written beside and renamed, so
- * that it is whole or old; nothing is synced, since a crash of the machine
- * ends the tasks as well. What cannot be read is set aside as NAME@.bad.
+ * numbering of events (".numbering"). A task's next record is appended in one
+ * write, which our own death cannot tear; what comes short is cut off again.
+ * (Replacing the file by rename costs six times as much where the directory is
+ * on ext4.) The numbering is replaced. Nothing is synced, since a crash of the
+ * machine ends the tasks as well. What cannot be read is set aside as
+ * NAME@.bad.
  */
 #ifndef NSX_DAEMON_RECORD_STORE_H
 #define NSX_DAEMON_RECORD_STORE_H

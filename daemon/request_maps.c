@@ -17,16 +17,18 @@ _Static_assert((int)BOOTSTRAP_SETGROUPS_DENY ==
 		       NSEXEC__V1__SETGROUPS__SETGROUPS_DENY,
 	       "setgroups modes have the wire's numbers");
 
-/* A MAP_INVALID that names the map ("uid" or "gid") and says the rule. */
+/* A MAP_INVALID that names the map ("uid" or "gid"), the row and the rule. */
 static int
-map_refuse(struct part *part, const char *kind,
+map_refuse(struct part *part, const char *kind, const struct idmap *map,
 	   const struct idmap_error *map_error)
 {
-	char field[48];
+	char field[96];
+	size_t row = (size_t)map_error->row;
 
-	if (map_error->row >= 0)
-		snprintf(field, sizeof(field), "spec.id_maps.%s[%d]", kind,
-			 map_error->row);
+	if (map_error->row >= 0 && row < map->n_rows)
+		snprintf(field, sizeof(field), "spec.id_maps.%s[%zu] %u:%u:%u",
+			 kind, row, map->rows[row].container_id,
+			 map->rows[row].host_id, map->rows[row].size);
 	else
 		snprintf(field, sizeof(field), "spec.id_maps.%s", kind);
 	return error_set(part->error, ERRCODE_MAP_INVALID, "check-map", field,
@@ -44,7 +46,7 @@ map_rows(struct part *part, Nsexec__V1__IdMapping **rows, size_t n_rows,
 			 "%zu rows, at most %d", n_rows, IDMAP_MAX_ROWS);
 		snprintf(map_error.hint, sizeof(map_error.hint),
 			 "join neighbouring rows");
-		return map_refuse(part, kind, &map_error);
+		return map_refuse(part, kind, map, &map_error);
 	}
 	for (size_t i = 0; i < n_rows; i++) {
 		const Nsexec__V1__IdMapping *row = rows[i];
@@ -61,7 +63,7 @@ map_rows(struct part *part, Nsexec__V1__IdMapping **rows, size_t n_rows,
 	}
 	map->n_rows = n_rows;
 	if (n_rows && idmap_check(map, &map_error) < 0)
-		return map_refuse(part, kind, &map_error);
+		return map_refuse(part, kind, map, &map_error);
 	return 0;
 }
 

@@ -6,10 +6,10 @@
  *	    |           (Run, Exec: straight to COMMITTED) |             |
  *	    +------------------- failed -------------------+--> ENDED <--+
  *
- * Exec is proven by the spawner's STATUS alone (PF_FORKNOEXEC): end of file on
- * the init channel is only the moment to ask. What a stage says on the channel
- * comes from a process of the caller's uid: it can fail its own start, and
- * nothing else.
+ * Exec is proven by PF_FORKNOEXEC alone, read here or by the spawner for its
+ * STATUS: end of file on the init channel is only the moment to look. What a
+ *stage says on the channel comes from a process of the caller's uid: it can
+ *fail its own start, and nothing else.
  */
 #include "daemon/task.h"
 
@@ -27,6 +27,7 @@
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/park.h"
+#include "daemon/proc_stat.h"
 #include "daemon/record_store.h"
 #include "daemon/spawner_client.h"
 #include "lib/clock.h"
@@ -498,10 +499,14 @@ any_on_lost(struct task *task, struct task_input *input)
 	task_exit(task, &exit);
 }
 
+/* The common case needs no question to the spawner (one way less to wait). */
 static void
 committed_on_eof(struct task *task, struct task_input *input)
 {
-	task_ask_status(task);
+	if (proc_stat_execed(task->pid, task->start_time))
+		run(task);
+	else
+		task_ask_status(task);
 }
 
 static void
