@@ -106,6 +106,7 @@ spawner_init(struct spawner *spawner)
 	spawner->loop.epoll_fd = -1;
 	spawner->loop.timers[TIMER_STARTS].fn = start_on_timer;
 	spawner->loop.timers[TIMER_REMOVALS].fn = removal_on_timer;
+	spawner->loop.timers[TIMER_PRUNE].fn = removal_on_prune;
 	spawner->loop.timers[TIMER_SWEEP].fn = sweep_on_timer;
 	spawner->loop.timers[TIMER_WORKER].fn = keeper_on_timer;
 	spawner->loop.timers[TIMER_IDLE].fn = spawner_on_idle;

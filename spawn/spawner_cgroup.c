@@ -192,27 +192,38 @@ cgroup_remove_children(int dir_fd, int depth)
 int
 cgroup_remove(const struct cgroup_root *root, const struct container_name *name)
 {
-	char path[CGROUP_LEAF_MAX], dir[16];
+	char path[CGROUP_LEAF_MAX];
 	fd_auto int leaf = -1;
 	int r;
 
 	cgroup_leaf_format(name, path, sizeof(path));
-	if (unlinkat(root->fd, path, AT_REMOVEDIR) < 0) {
-		if (errno != EBUSY)
-			return -errno;
-		r = cgroup_open(root, name, &leaf);
-		if (r < 0)
-			return r;
-		r = cgroup_remove_children(leaf, 0);
-		if (r < 0)
-			return r;
-		if (unlinkat(root->fd, path, AT_REMOVEDIR) < 0)
-			return -errno;
-	}
-	/* Refused by the kernel while the owner has others. */
-	snprintf(dir, sizeof(dir), "u%u", name->owner);
-	unlinkat(root->fd, dir, AT_REMOVEDIR);
-	return 0;
+	if (unlinkat(root->fd, path, AT_REMOVEDIR) == 0)
+		return 0;
+	if (errno != EBUSY)
+		return -errno;
+	r = cgroup_open(root, name, &leaf);
+	if (r < 0)
+		return r;
+	r = cgroup_remove_children(leaf, 0);
+	if (r < 0)
+		return r;
+	return unlinkat(root->fd, path, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+void
+cgroup_prune(const struct cgroup_root *root)
+{
+	struct dirent *entry;
+	uid_t owner;
+	DIR *dir = cgroup_dir(root->fd, ".");
+
+	while (dir && (entry = readdir(dir)))
+		if (cgroup_is_child(entry) && entry->d_name[0] == 'u' &&
+		    text_parse_u32(entry->d_name + 1, &owner) == 0)
+			/* The kernel refuses it while there is a container. */
+			unlinkat(root->fd, entry->d_name, AT_REMOVEDIR);
+	if (dir)
+		closedir(dir);
 }
 
 int

@@ -59,9 +59,14 @@ must_check int cgroup_open(const struct cgroup_root *root,
 /* The one owner that has a container of this id. -ENOENT, -EEXIST: several. */
 must_check int cgroup_find_owner(const struct cgroup_root *root, const char *id,
 				 uid_t *ret);
-/* Its nested cgroups, itself, and u<uid> if it was the last. */
+/* Its nested cgroups and itself. */
 must_check int cgroup_remove(const struct cgroup_root *root,
 			     const struct container_name *name);
+/*
+ * The u<uid> of owners without a container. Not done with each removal: an
+ * owner's next start would make it again, at 60 us.
+ */
+void cgroup_prune(const struct cgroup_root *root);
 
 /* SIGKILL to every process in and below it, at once (cgroup.kill, 5.14). */
 must_check int cgroup_kill(int leaf_fd);

@@ -29,6 +29,7 @@ struct watch {
 enum timer {
 	TIMER_STARTS,	/* the oldest start in flight is overdue */
 	TIMER_REMOVALS, /* try to remove cgroups again */
+	TIMER_PRUNE,	/* remove cgroups of owners without a container */
 	TIMER_SWEEP,	/* look for children that nobody knows */
 	TIMER_WORKER,	/* keeper: start again, or end of patience */
 	TIMER_IDLE,	/* a private instance without work ends */

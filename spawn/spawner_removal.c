@@ -16,6 +16,7 @@
 #define REMOVAL_ANSWER_MS 250
 #define REMOVAL_CLEANUP_MS 10000
 #define REMOVAL_PAUSE_MAX_MS 64
+#define REMOVAL_PRUNE_MS 2000
 
 /* The name at the gate is free again, unless another owner has this id. */
 static void
@@ -69,6 +70,8 @@ removal_try(struct spawner *spawner, struct removal *row, int64_t now)
 	}
 	if (r == 0 || r == -ENOENT)
 		removal_gate(spawner, row->name.id);
+	if (r == 0 && !timer_is_set(&spawner->loop, TIMER_PRUNE))
+		timer_set(&spawner->loop, TIMER_PRUNE, REMOVAL_PRUNE_MS);
 	removal_answer(spawner, row, r);
 	return 0;
 }
@@ -128,4 +131,10 @@ removal_on_timer(struct spawner *spawner)
 		}
 	}
 	removal_arm(spawner, now);
+}
+
+void
+removal_on_prune(struct spawner *spawner)
+{
+	cgroup_prune(&spawner->cgroups);
 }

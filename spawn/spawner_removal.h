@@ -33,5 +33,6 @@ struct removal_table {
 void removal_add(struct spawner *spawner, const struct container_name *name,
 		 uint64_t conn_id, uint32_t seq);
 void removal_on_timer(struct spawner *spawner);
+void removal_on_prune(struct spawner *spawner);
 
 #endif

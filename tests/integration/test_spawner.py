@@ -480,8 +480,8 @@ class Containers(SpawnerCase):
         self.clean(pid)
         self.assertEqual(self.refused(sp.NOT_FOUND, sp.CGROUP_REMOVE,
                                       *where).errno, 2)
-        self.assertFalse(os.path.exists(os.path.dirname(
-            self.spawner.leaf("web1"))))
+        wait_for(lambda: not os.path.exists(os.path.dirname(
+            self.spawner.leaf("web1"))), 5, "its owner's removal")
 
     def test_cgroup_remove_waits_for_processes_that_are_leaving(self):
         start, pid = self.start(argv=(
