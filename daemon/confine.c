@@ -34,7 +34,7 @@ static const int refused[] = {
 	/* nsexecd executes nothing */
 	SYS_execve,
 	SYS_execveat,
-	/* another process's memory or descriptors */
+/* another process's memory or descriptors */
 #ifndef NSX_SANITIZED /* the leak checker stops threads by it */
 	SYS_ptrace,
 #endif

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <config.h>
 #include "daemon/notify.h"
 #include "lib/util.h"
+#include <config.h>
 
 #define SYSTEM_CONFIG "/etc/nsexecd/nsexecd.conf"
 

@@ -180,8 +180,8 @@ peer_time_frame(struct peer *peer, uint64_t n_frames_before)
 		peer->frame_timed = false;
 	} else if (!peer->frame_timed || peer->n_frames != n_frames_before) {
 		watch_timer_set(peer->frame_timer,
-				timeout_ms > 0 ? timeout_ms :
-						 PEER_FRAME_TIMEOUT_MS);
+				timeout_ms > 0 ? timeout_ms
+					       : PEER_FRAME_TIMEOUT_MS);
 		peer->frame_timed = true;
 	}
 }
