@@ -6,6 +6,7 @@
  */
 #include "daemon/launcher_part.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -98,34 +99,86 @@ launcher_memfd_text(const char *name, const void *data, size_t size,
 	return r;
 }
 
-/* DIR, made if missing; root's alone and open to everybody's eyes. */
+/* Nothing in it, or an instance that was here before. */
+static bool
+launch_dir_is_ours(int dir_fd)
+{
+	struct dirent *entry;
+	struct stat st;
+	bool empty = true;
+	DIR *dir;
+	int fd;
+
+	if (fstatat(dir_fd, "records", &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return true;
+	fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		fd_close(&fd);
+		return false;
+	}
+	while ((entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 &&
+		    strcmp(entry->d_name, "..") != 0)
+			empty = false;
+	closedir(dir);
+	return empty;
+}
+
+/*
+ * Root's, closed for others' writing and open for their passing. Only a
+ * directory that is ours is opened to them: mktemp -d makes it 0700.
+ */
+static int
+launch_check_dir(const struct launch *launch)
+{
+	struct stat st;
+
+	if (fstat(launch->dir_fd, &st) < 0)
+		return -errno;
+	if (st.st_uid != 0) {
+		launcher_say(0, "use a run directory that is not root's:",
+			     launch->dir);
+		return -EPERM;
+	}
+	if (st.st_mode & 022) {
+		launcher_say(0, "use a run directory that others may write in:",
+			     launch->dir);
+		return -EPERM;
+	}
+	if ((st.st_mode & 055) == 055)
+		return 0;
+	if (!launch_dir_is_ours(launch->dir_fd)) {
+		launcher_say(0,
+			     "use a full directory that others may not pass "
+			     "as run directory:",
+			     launch->dir);
+		return -EPERM;
+	}
+	return fchmod(launch->dir_fd, 0755) < 0 ? -errno : 0;
+}
+
+/* DIR, made if missing. */
 static int
 launch_open_dir(struct launch *launch)
 {
 	const char *path = launch->config->run_dir;
-	struct stat st;
 
 	if (mkdir(path, 0755) < 0 && errno != EEXIST) {
 		launcher_say(errno, "make", path);
 		return -errno;
 	}
-	if (!realpath(path, launch->dir))
+	if (!realpath(path, launch->dir)) {
+		launcher_say(errno, "find", path);
 		return -errno;
+	}
 	launch->dir_fd = open(launch->dir,
 			      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (launch->dir_fd < 0 || fstat(launch->dir_fd, &st) < 0) {
+	if (launch->dir_fd < 0) {
 		launcher_say(errno, "open", path);
 		return -errno;
 	}
-	if (st.st_uid != 0) {
-		launcher_say(0,
-			     "use a run directory that is not root's:", path);
-		return -EPERM;
-	}
-	/* Made by mktemp -d, say: clients and nsexecd have to pass. */
-	if (fchmod(launch->dir_fd, 0755) < 0)
-		return -errno;
-	return 0;
+	return launch_check_dir(launch);
 }
 
 static int

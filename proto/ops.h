@@ -22,11 +22,17 @@
  *   CGROUP_REMOVE 62009 CONTAINER, UID = owner -> DONE | ERROR EBUSY ENOENT
  *   PING  62010  -> DONE
  *   KEEP  62011  (uid 0 only; a private instance's launcher) start nsexecd if
- *                it is not running and keep it running; fd: memfd of nsexecd
+ *                it is not running and keep it running; fds: memfd of nsexecd,
+ *                memfd of its further arguments (NUL-ended; may be missing)
  *                -> DONE when nsexecd said it is ready | ERROR
  *   STOP  62012  (uid 0 only) end nsexecd cleanly, do not start it again
  *                -> DONE when it is gone
  *   PROCESSES 62013 CONTAINER, UID = owner -> DONE with PIDS
+ *
+ * OPEN, SIGNAL and KILL_ALL may carry UID, the container's owner; else it is the
+ * caller, and for uid 0 or without a caller the one owner that has this id.
+ * The caller's connection is one that was accepted from a listener bound by
+ * root in the file system; anything else is refused.
  *
  * Answers: DONE 62100, ERROR 62101, CHILD 62102, STATUS 62103, ENTRY 62104.
  * On the init channel, from a stage to nsexecd: READY 62110, FAILED 62111.

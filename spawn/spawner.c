@@ -108,6 +108,7 @@ spawner_init(struct spawner *spawner)
 	spawner->loop.timers[TIMER_REMOVALS].fn = removal_on_timer;
 	spawner->loop.timers[TIMER_PRUNE].fn = removal_on_prune;
 	spawner->loop.timers[TIMER_SWEEP].fn = sweep_on_timer;
+	spawner->loop.timers[TIMER_LISTEN].fn = conn_on_timer;
 	spawner->loop.timers[TIMER_WORKER].fn = keeper_on_timer;
 	spawner->loop.timers[TIMER_IDLE].fn = spawner_on_idle;
 	spawner->rundir.fd = -1;

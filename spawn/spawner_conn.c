@@ -16,6 +16,7 @@
 #include "spawn/spawner_ops.h"
 
 #define CONN_DRAIN_MAX 4096
+#define CONN_ACCEPT_PAUSE_MS 200
 
 struct conn_packet {
 	struct conn_packet *next;
@@ -307,6 +308,29 @@ conn_free_slot(struct conn_table *table)
 	return NULL;
 }
 
+/* Without this a level-triggered listener would spin the loop. */
+static void
+conn_pause_accept(struct spawner *spawner, int error)
+{
+	if (error != EMFILE && error != ENFILE && error != ENOMEM &&
+	    error != ENOBUFS)
+		return; /* the client went away, or a signal came */
+	log_error(error, "cannot accept a connection");
+	watch_remove(&spawner->loop, &spawner->conns.listen_watch);
+	timer_set(&spawner->loop, TIMER_LISTEN, CONN_ACCEPT_PAUSE_MS);
+}
+
+void
+conn_on_timer(struct spawner *spawner)
+{
+	struct conn_table *table = &spawner->conns;
+
+	if (table->listen_watch.fd < 0 &&
+	    watch_add(&spawner->loop, &table->listen_watch, table->listen_fd,
+		      EPOLLIN) < 0)
+		timer_set(&spawner->loop, TIMER_LISTEN, CONN_ACCEPT_PAUSE_MS);
+}
+
 static void
 conn_on_accept(struct spawner *spawner, void *userdata, uint32_t events)
 {
@@ -318,8 +342,10 @@ conn_on_accept(struct spawner *spawner, void *userdata, uint32_t events)
 
 	fd = accept4(table->listen_fd, NULL, NULL,
 		     SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
+	if (fd < 0) {
+		conn_pause_accept(spawner, errno);
 		return;
+	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
 		return;
 	if (cred.uid != 0 && cred.uid != spawner->options.worker_uid) {

@@ -68,6 +68,7 @@ void conn_table_init(struct conn_table *table);
 void conn_table_deinit(struct spawner *spawner);
 /* Takes the listener. */
 must_check int conn_listen(struct spawner *spawner, int take_listen_fd);
+void conn_on_timer(struct spawner *spawner);
 struct conn *conn_find(struct spawner *spawner, uint64_t id);
 void conn_close(struct spawner *spawner, struct conn *conn);
 /* Close it when all answers are out. */

@@ -31,6 +31,7 @@ enum timer {
 	TIMER_REMOVALS, /* try to remove cgroups again */
 	TIMER_PRUNE,	/* remove cgroups of owners without a container */
 	TIMER_SWEEP,	/* look for children that nobody knows */
+	TIMER_LISTEN,	/* accept again, after descriptors ran out */
 	TIMER_WORKER,	/* keeper: start again, or end of patience */
 	TIMER_IDLE,	/* a private instance without work ends */
 	N_TIMERS,

@@ -182,6 +182,21 @@ class Refusals(TestCase):
         self.assertIn(b"not root's", done.stderr)
         self.assertEqual(os.listdir(self.base), [])
 
+    def test_directory_that_others_may_write_in_is_left_alone(self):
+        os.chmod(self.base, 0o1777)
+        done = self.run_as(0)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(b"others may write", done.stderr)
+        self.assertEqual(os.stat(self.base).st_mode & 0o7777, 0o1777)
+
+    def test_closed_directory_with_other_files_is_left_alone(self):
+        with open(os.path.join(self.base, "diary"), "wb"):
+            os.chmod(self.base, 0o700)
+        done = self.run_as(0)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(b"may not pass", done.stderr)
+        self.assertEqual(os.stat(self.base).st_mode & 0o7777, 0o700)
+
 
 if __name__ == "__main__":
     main()

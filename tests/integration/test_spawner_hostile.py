@@ -7,6 +7,7 @@ child, no cgroup and no gate (SpawnerCase checks it).
 import contextlib
 import os
 import random
+import resource
 import signal
 import socket
 import struct
@@ -419,6 +420,30 @@ class Connections(_SpawnerCase):
             self.assertEqual(peer.call(sp.PING).kind, sp.DONE)
         for peer in peers + [surplus]:
             peer.close()
+
+    def test_running_out_of_descriptors_neither_kills_nor_spins(self):
+        limits = resource.prlimit(self.spawner.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self.spawner.pid, resource.RLIMIT_NOFILE,
+                         (self.spawner.n_fds(), limits[1]))
+
+        def cpu():
+            with open(f"/proc/{self.spawner.pid}/stat", "rb") as f:
+                fields = f.read().rpartition(b") ")[2].split()
+            return int(fields[11]) + int(fields[12])
+        peer = self.spawner.connect()
+        before = cpu()
+        start, answer = self.start(ok=False)
+        self.assertIn(answer.code, (sp.INVALID_ARGUMENT, sp.OVERLOADED))
+        peer.sock.settimeout(0.5)
+        peer.request(sp.PING)
+        with self.assertRaises(TimeoutError):
+            peer.recv()
+        self.assertLess(cpu() - before, 20)
+        resource.prlimit(self.spawner.pid, resource.RLIMIT_NOFILE, limits)
+        peer.sock.settimeout(20)
+        self.assertEqual(peer.recv().kind, sp.DONE)
+        peer.close()
+        start.wait_eof()
 
 
 if __name__ == "__main__":
