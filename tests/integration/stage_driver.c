@@ -45,6 +45,8 @@ struct driver {
 	size_t env_size;
 	bool block, abort_gate, kill_relay, no_send, look_up;
 	uint64_t own[N_NS_KINDS];
+	uint32_t kill_after_us; /* the relay, at a moment of chance */
+	bool has_child;
 	const char *gate_path;
 	int init_channel[2], report[2], fd_channel[2], listener, block_fd;
 };
@@ -272,6 +274,7 @@ static const struct {
 	NUMBER("propagation", msg.propagation, BOOTSTRAP_PROPAGATION),
 	NUMBER("timeout", msg.phase_timeout_ms, BOOTSTRAP_PHASE_TIMEOUT_MS),
 	NUMBER("death", msg.parent_death_signal, BOOTSTRAP_PARENT_DEATH_SIGNAL),
+	NUMBER("killafter", kill_after_us, -1),
 	TEXT("oom", msg.oom_score_adj, BOOTSTRAP_OOM_SCORE_ADJ),
 	TEXT("hostname", msg.hostname, BOOTSTRAP_HOSTNAME),
 	TEXT("domainname", msg.domainname, BOOTSTRAP_DOMAINNAME),
@@ -498,10 +501,12 @@ print_message(struct driver *driver)
 			       (unsigned long)message.namespaces[i]);
 		printf("\n");
 		fflush(stdout);
+		/* As nsexecd: nobody goes whom the spawner has not told of. */
 		if (driver->msg.gate == GATE_CHANNEL && !driver->abort_gate &&
+		    driver->has_child &&
 		    fd_send(driver->init_channel[0], "G", 1, NULL, 0) < 0)
 			die("gate");
-		return !driver->abort_gate;
+		return !driver->abort_gate && driver->has_child;
 	}
 	printf("failed %s %s %s %d %s\n", stage_name(message.failure.stage),
 	       message.failure.step,
@@ -543,10 +548,12 @@ main(int argc, char **argv)
 	set_command(&driver, argv + i + 1);
 	open_channels(&driver);
 	relay = start_relay(&driver);
-	if (driver.kill_relay)
+	usleep(driver.kill_after_us);
+	if (driver.kill_relay || driver.kill_after_us > 0)
 		kill(relay, SIGKILL);
 	if (read(driver.report[0], &report, sizeof(report)) == sizeof(report))
 		printf("child %d\n", report.pid);
+	driver.has_child = report.pid > 0;
 	fflush(stdout);
 	print_pidfd(&driver);
 	while (print_message(&driver))
@@ -556,8 +563,8 @@ main(int argc, char **argv)
 		print_status("", status);
 	waitpid(relay, &status, __WALL);
 	print_status("relay ", status);
-	if (waitpid(-1, &status, __WALL) > 0)
-		printf("stray child\n");
+	while (waitpid(-1, &status, __WALL) > 0)
+		print_status("stray ", status);
 	if (driver.gate_path)
 		unlink(driver.gate_path);
 	return 0;

@@ -41,7 +41,8 @@ class Run:
             r"^failed (\S+) (\S+) (\S+) (\d+) ?(.*)$", text, re.M)
         self.child = re.search(r"^child (\d+)$", text, re.M)
         self.ended = re.search(r"^(exited|killed) (\d+)$", text, re.M)
-        drop = re.compile(r"^(child|ready|failed|exited|killed|relay|pidfd) ")
+        drop = re.compile(
+            r"^(child|ready|failed|exited|killed|relay|pidfd|stray) ")
         self.out = [x for x in text.splitlines() if not drop.match(x)]
 
     @property
@@ -603,6 +604,26 @@ class Exec(StageTest):
         run = self.run_stage("killrelay=1")
         self.assertIsNone(run.child)
         self.assertIn("relay killed 9", run.text)
+
+
+    def test_relay_killed_at_any_moment_starts_nothing_untold(self):
+        # Whoever was not told of never runs, and ends by itself: its go or
+        # its gate sees the end of file.
+        told = 0
+        for i in range(60):
+            options = (CALLER, *OWN_MAPS) if i % 2 else AUTO_MAPS
+            run = self.run_stage(f"killafter={1 + i * 4}", "new=user,pid,mnt",
+                                 "proc=1", *options,
+                                 argv=("/bin/echo", "ran"))
+            if run.child:
+                told += 1
+            else:
+                self.assertNotIn("ran", run.out)
+            for line in run.text.splitlines():
+                if line.startswith("stray"):
+                    self.assertIn(line, ("stray exited 1", "stray exited 0",
+                                         "stray killed 9"))
+        self.assertLess(told, 60)
 
 
 class Descriptors(StageTest):
