@@ -70,7 +70,8 @@ log_level_name(enum log_level level)
 	return "notice";
 }
 
-static void
+/* False: the journal did not take it. */
+static bool
 write_journal(enum log_level level, const struct log_field *fields,
 	      size_t n_fields, const char *text)
 {
@@ -91,7 +92,7 @@ write_journal(enum log_level level, const struct log_field *fields,
 	}
 	for (i = 0; i < n; i++)
 		iov[i] = (struct iovec){ lines[i], strlen(lines[i]) };
-	(void)!notify_journal(iov, (int)n);
+	return notify_journal(iov, (int)n) == 0;
 }
 
 /* One write() a line, so that lines of several processes do not mix. */
@@ -138,9 +139,7 @@ log_write(enum log_level level, const struct log_field *fields, size_t n_fields,
 	if (n < 0)
 		return;
 	make_one_line(text);
-	if (state.journal)
-		write_journal(level, fields, n_fields, text);
-	else
+	if (!state.journal || !write_journal(level, fields, n_fields, text))
 		write_stderr(text);
 }
 
