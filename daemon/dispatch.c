@@ -29,8 +29,6 @@
 #include "proto/pbpool.h"
 #include "proto/ttrpc.pb-c.h"
 
-/* Every method takes frames of this size. */
-#define SMALL_FRAME ((size_t)256 << 10)
 /* Service and method lie within this in any sane Request. */
 #define PEEK_SIZE ((size_t)1 << 10)
 
@@ -109,7 +107,7 @@ find_method(const struct server *server, const char *name, size_t size)
 bool
 dispatch_peeks_at(size_t need, size_t have)
 {
-	return need > SMALL_FRAME && have > PEEK_SIZE &&
+	return need > PEER_SMALL_FRAME && have > PEEK_SIZE &&
 	       have <= PEEK_SIZE + SERVER_READ_LARGE;
 }
 
@@ -120,7 +118,7 @@ dispatch_is_oversize(struct peer *peer, const struct ttrpc_header *header,
 	const struct rpc_method *method;
 	struct ttrpc_slice service, name;
 
-	if (header->length <= SMALL_FRAME || have == header->length ||
+	if (header->length <= PEER_SMALL_FRAME || have == header->length ||
 	    ttrpc_request_peek(data, have, &service, &name) < 0)
 		return false;
 	method = find_method(peer->server, (const char *)name.data, name.size);
@@ -128,30 +126,43 @@ dispatch_is_oversize(struct peer *peer, const struct ttrpc_header *header,
 	return !method || header->length > method->frame_max;
 }
 
+/* Room comes back: no fault, and worth another try. */
+static void
+refuse_busy(struct peer *peer, uint32_t stream_id)
+{
+	struct error error;
+
+	error_set(&error, ERRCODE_OVERLOADED, "frame", "",
+		  "too many large requests are under way",
+		  "wait for answers, then try again");
+	peer_send_error(peer, stream_id, &error, NULL);
+}
+
 void
-dispatch_oversize(struct peer *peer, const struct ttrpc_header *header)
+dispatch_too_large(struct peer *peer, const struct ttrpc_header *header,
+		   bool busy)
 {
 	struct call *call;
 
-	switch (header->type) {
-	case TTRPC_REQUEST:
+	if (header->type == TTRPC_REQUEST) {
 		if (check_stream_id(peer, header->stream_id) < 0)
 			return;
-		break;
-	case TTRPC_DATA:
+	} else if (header->type == TTRPC_DATA) {
 		call = call_by_stream(peer, header->stream_id);
-		if (call) {
+		if (call)
 			call_abandon(call);
-			break;
-		}
-		break;
-	default:
+	} else {
 		return;
 	}
-	refuse_fault(peer, header->stream_id, ERRCODE_QUOTA,
-		     "message length exceeds the maximum of this method",
-		     "4 MiB for Create, Run and Exec, 256 KiB else; large "
-		     "environments are limited by the kernel to 2 MiB");
+	if (busy)
+		refuse_busy(peer, header->stream_id);
+	else
+		refuse_fault(peer, header->stream_id, ERRCODE_QUOTA,
+			     "message length exceeds the maximum of this "
+			     "method",
+			     "4 MiB for Create, Run and Exec, 256 KiB else; "
+			     "large environments are limited by the kernel to "
+			     "2 MiB");
 }
 
 static void

@@ -19,8 +19,12 @@ struct peer;
 /* A whole frame; data is NULL where its type's data is not looked at. */
 void dispatch_frame(struct peer *peer, const struct ttrpc_header *header,
 		    const uint8_t *data);
-/* A frame that was too long and has been dropped. */
-void dispatch_oversize(struct peer *peer, const struct ttrpc_header *header);
+/*
+ * A frame that has been dropped: too long for its method, or (busy) more than
+ * there is room for just now.
+ */
+void dispatch_too_large(struct peer *peer, const struct ttrpc_header *header,
+			bool busy);
 
 /* Worth looking into have bytes of a frame that has need bytes? */
 bool dispatch_peeks_at(size_t need, size_t have);

@@ -98,6 +98,15 @@ peer_new(struct server *server, int fd, const struct rpc_caller *caller)
 	return 0;
 }
 
+/* No large frame is under way any more. */
+static void
+peer_forget_large(struct peer *peer)
+{
+	peer->owner->large -= peer->large;
+	peer->server->large -= peer->large;
+	peer->large = 0;
+}
+
 void
 peer_close(struct peer *peer)
 {
@@ -112,6 +121,7 @@ peer_close(struct peer *peer)
 	fd_close(&peer->fd);
 	while ((call = LIST_FIRST(&peer->calls)))
 		call_abandon(call);
+	peer_forget_large(peer);
 	LIST_REMOVE(peer, all_link);
 	if (peer->dirty)
 		TAILQ_REMOVE(&server->dirty, peer, dirty_link);
@@ -186,37 +196,55 @@ peer_time_frame(struct peer *peer, uint64_t n_frames_before)
 	}
 }
 
-/* The data of this frame is not wanted; its verdict comes after it. */
-static void
-peer_skip(struct peer *peer, const struct ttrpc_header *header, bool refused)
+/* Count a large frame when it begins; false: there is no room for it. */
+static bool
+peer_count_large(struct peer *peer, uint32_t length)
 {
-	peer->skip_header = *header;
-	peer->skip_left = header->length;
-	peer->skip_refused = refused;
+	if (length <= PEER_SMALL_FRAME || peer->large > 0)
+		return true;
+	if (peer->server->large + length > PEER_LARGE_MAX ||
+	    (peer->caller.uid != 0 &&
+	     peer->owner->large + length > PEER_LARGE_OWNER_MAX))
+		return false;
+	peer->large = length;
+	peer->owner->large += length;
+	peer->server->large += length;
+	return true;
 }
 
 static void
 peer_end_skip(struct peer *peer)
 {
 	peer->n_frames++;
-	if (peer->skip_refused)
-		dispatch_oversize(peer, &peer->skip_header);
-	else
+	if (peer->skip_reason == PEER_SKIP_UNWANTED)
 		dispatch_frame(peer, &peer->skip_header, NULL);
+	else
+		dispatch_too_large(peer, &peer->skip_header,
+				   peer->skip_reason == PEER_SKIP_BUSY);
 }
 
-/* Must this frame be dropped as it comes? have: its first bytes. */
+/*
+ * Must this frame's data be dropped as it comes? Its verdict comes after it.
+ * have: how much of it is here.
+ */
 static bool
 peer_begin_skip(struct peer *peer, const struct ttrpc_header *header,
 		const uint8_t *data, size_t have)
 {
-	bool oversize = header->length > TTRPC_DATA_MAX;
-
-	if (!oversize && header->type == TTRPC_REQUEST)
-		oversize = dispatch_is_oversize(peer, header, data, have);
-	if (!oversize && header->type == TTRPC_REQUEST)
+	if (header->length > TTRPC_DATA_MAX)
+		peer->skip_reason = PEER_SKIP_OVERSIZE;
+	else if (header->type != TTRPC_REQUEST)
+		peer->skip_reason = PEER_SKIP_UNWANTED;
+	else if (dispatch_is_oversize(peer, header, data, have))
+		peer->skip_reason = PEER_SKIP_OVERSIZE;
+	else if (have < header->length &&
+		 !peer_count_large(peer, header->length))
+		peer->skip_reason = PEER_SKIP_BUSY;
+	else
 		return false;
-	peer_skip(peer, header, oversize);
+	peer_forget_large(peer);
+	peer->skip_header = *header;
+	peer->skip_left = header->length;
 	return true;
 }
 
@@ -265,6 +293,7 @@ peer_parse(struct peer *peer, const uint8_t *data, size_t size)
 			break;
 		}
 		peer->n_frames++;
+		peer_forget_large(peer);
 		dispatch_frame(peer, &header, data + used + TTRPC_HEADER_SIZE);
 		used += TTRPC_HEADER_SIZE + header.length;
 	}
@@ -329,6 +358,7 @@ peer_on_end_of_file(struct peer *peer)
 	/* A frame that was cut off is no request: no answer to it. */
 	evbuffer_drain(peer->in, evbuffer_get_length(peer->in));
 	peer->skip_left = 0;
+	peer_forget_large(peer);
 	peer_time_frame(peer, peer->n_frames);
 	if (peer_is_hung_up(peer))
 		peer_close(peer);

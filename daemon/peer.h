@@ -24,8 +24,22 @@ struct evbuffer;
 #define PEER_ACTIVE_MAX 1024u
 #define PEER_QUEUE_MAX ((size_t)8 << 20)
 #define PEER_STREAM_MAX ((size_t)256 << 10)
+/*
+ * Frames over PEER_SMALL_FRAME that are under way, of one uid and of all: what
+ * is promised counts, so that slow senders cannot add up to all memory.
+ */
+#define PEER_SMALL_FRAME ((size_t)256 << 10)
+#define PEER_LARGE_OWNER_MAX ((size_t)16 << 20)
+#define PEER_LARGE_MAX ((size_t)256 << 20)
 /* Over this nothing more is read; under half of it again. */
 #define PEER_PAUSE_SIZE ((size_t)1 << 20)
+
+/* Why a frame's data is dropped as it comes. */
+enum peer_skip {
+	PEER_SKIP_UNWANTED, /* its verdict does not depend on it */
+	PEER_SKIP_OVERSIZE,
+	PEER_SKIP_BUSY, /* too much is under way */
+};
 
 struct peer {
 	LIST_ENTRY(peer) all_link;
@@ -40,8 +54,9 @@ struct peer {
 	struct evbuffer *in; /* a frame begun */
 	size_t need;	     /* bytes of in that make progress */
 	struct ttrpc_header skip_header;
-	size_t skip_left;  /* bytes of a frame to be dropped */
-	bool skip_refused; /* it gets code 8 */
+	size_t skip_left; /* bytes of a frame to be dropped */
+	enum peer_skip skip_reason;
+	size_t large; /* of the frame under way, counted with its owner */
 	uint64_t n_frames;
 	uint32_t last_stream_id;
 	unsigned int n_faults;

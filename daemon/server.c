@@ -21,11 +21,13 @@
 #include "daemon/fdchan.h"
 #include "daemon/log.h"
 #include "daemon/peer.h"
+#include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/text.h"
 
 #define ACCEPT_PER_TURN 16
 #define ACCEPT_PAUSE_MS 100
+#define SHED_TELL_MS 10000
 
 struct owner *
 owner_get(struct server *server, uid_t uid)
@@ -153,8 +155,13 @@ server_shed(struct server *server)
 	server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (watch_set_events(server->accept_watch, 0) == 0)
 		watch_timer_set(server->accept_pause, ACCEPT_PAUSE_MS);
-	log_warning("listener: out of file descriptors: %u connections, "
-		    "one turned away",
+	/* It may go on for long: one line in ten seconds is enough. */
+	if (server->shed_told_ms &&
+	    clock_boottime_ms() < server->shed_told_ms + SHED_TELL_MS)
+		return;
+	server->shed_told_ms = clock_boottime_ms();
+	log_warning("listener: out of file descriptors with %u connections: "
+		    "new ones are turned away",
 		    server->n_peers);
 }
 

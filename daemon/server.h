@@ -32,6 +32,7 @@ struct owner {
 	unsigned int n_peers;
 	unsigned int n_fdchans;
 	unsigned int n_calls; /* in flight, parked ones not */
+	size_t large;	      /* bytes of large frames under way */
 };
 LIST_HEAD(owner_list, owner);
 TAILQ_HEAD(peer_list, peer);
@@ -51,8 +52,9 @@ struct server {
 	struct watch *accept_pause; /* EMFILE: 100 ms */
 	struct watch *flush_watch;
 	int reserve_fd;
-	uid_t overflow_uid; /* refused; -1 in the first user ns */
-	uint64_t last_id;   /* of peers and calls */
+	int64_t shed_told_ms; /* when that was logged last */
+	uid_t overflow_uid;   /* refused; -1 in the first user ns */
+	uint64_t last_id;     /* of peers and calls */
 	struct table peers;
 	struct table calls;
 	struct owner_list owners;
@@ -61,6 +63,7 @@ struct server {
 	struct peer_list dead;	/* to be freed in this turn */
 	unsigned int n_peers;
 	unsigned int n_calls; /* parked ones not */
+	size_t large;	      /* bytes of large frames under way */
 	struct fdchan *fdchan;
 	uint8_t *scratch; /* SERVER_READ_LARGE */
 	uint8_t *pool;	  /* SERVER_POOL_SIZE */

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -350,6 +351,103 @@ fd_channel_whose_caller_has_gone_is_dropped(void **state)
 }
 
 static void
+large_frames_under_way_of_one_user_are_bounded(void **state)
+{
+	struct fixture *fixture = *state;
+	static const char head[] =
+		"\0\x3f\xff\xff\0\0\0\x01\x01\0\x0a\x10"
+		"nsexec.v1.Nsexec\x12\x06"
+		"Create\x1a\xe0\xff\xff\x01\x12\xdb\xff\xff\x01";
+	enum { SIZE = 10 + 0x3fffff };
+	free_auto char *frame = calloc(1, SIZE);
+	fd_auto int root = -1;
+	int fds[5];
+	size_t i;
+
+	if (geteuid() != 0)
+		skip();
+	memcpy(frame, head, sizeof(head) - 1);
+	/* Four frames of 4 MiB are begun; there is no room for a fifth. */
+	for (i = 0; i < 5; i++) {
+		fds[i] = client_connect_as(fixture, ORDINARY_UID);
+		client_send(fixture, fds[i], frame, 200);
+		fixture_fence(fixture);
+	}
+	client_send(fixture, fds[4], frame + 200, SIZE - 200);
+	client_expect_code(fixture, fds[4], 1, 8);
+	client_expect_nothing(fixture, fds[4], 3);
+	/* Others are not concerned, and room comes back. */
+	root = client_connect(fixture);
+	client_send(fixture, root, frame, SIZE);
+	client_expect_code(fixture, root, 1, 0);
+	client_send(fixture, fds[0], frame + 200, SIZE - 200);
+	client_expect_code(fixture, fds[0], 1, 0);
+	fd_close(&fds[1]);
+	fixture_fence(fixture);
+	frame[7] = 5;
+	client_send(fixture, fds[4], frame, SIZE);
+	client_expect_code(fixture, fds[4], 5, 0);
+	for (i = 0; i < 5; i++)
+		fd_close(&fds[i]);
+}
+
+static void
+output_of_a_connection_is_bounded_and_streams_go_first(void **state)
+{
+	enum { N = 40 };
+	struct fixture *fixture = *state;
+	fd_auto int fd = client_connect(fixture);
+	uint64_t calls[N];
+	size_t i, n_ended = 0;
+
+	for (i = 0; i < N; i++)
+		calls[i] = open_stream(fixture, fd, (uint32_t)(2 * i + 1),
+				       TTRPC_REMOTE_CLOSED);
+	/* Forty queues of 256 KiB that nobody reads are over 8 MiB. */
+	for (i = 0; i < N; i++)
+		while (send_event(fixture, calls[i], 1, 4000) == 0)
+			;
+	fixture_wait_for(fixture, &fixture->gone.n, N);
+	while (n_ended < N) {
+		answer_auto struct answer answer = client_read(fixture, fd);
+
+		if (answer.header.type == TTRPC_RESPONSE) {
+			assert_int_equal(answer.code, 8);
+			n_ended++;
+		}
+	}
+	client_expect_nothing(fixture, fd, 2 * N + 1);
+}
+
+static void
+out_of_descriptors_callers_are_turned_away_not_left_waiting(void **state)
+{
+	struct fixture *fixture = *state;
+	fd_auto int first = client_connect(fixture);
+	fd_auto int second = -1, third = -1;
+	struct rlimit limit, low;
+	int fillers[256];
+	size_t i, n = 0;
+
+	client_expect_nothing(fixture, first, 1);
+	second = client_connect(fixture);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	low = limit;
+	low.rlim_cur = 200;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	while (n < ARRAY_SIZE(fillers) && (fillers[n] = dup(0)) >= 0)
+		n++;
+	client_expect_close(fixture, second);
+	client_expect_nothing(fixture, first, 3);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (i = 0; i < n; i++)
+		close(fillers[i]);
+	/* After its rest the listener takes callers again. */
+	third = client_connect(fixture);
+	client_expect_nothing(fixture, third, 1);
+}
+
+static void
 drain_answers_waiting_calls_and_takes_no_more(void **state)
 {
 	struct fixture *fixture = *state;
@@ -392,6 +490,9 @@ main(void)
 		TEST(fd_channel_goes_to_its_user_alone),
 		TEST(fd_channel_that_sends_no_token_is_closed),
 		TEST(fd_channel_whose_caller_has_gone_is_dropped),
+		TEST(large_frames_under_way_of_one_user_are_bounded),
+		TEST(output_of_a_connection_is_bounded_and_streams_go_first),
+		TEST(out_of_descriptors_callers_are_turned_away_not_left_waiting),
 		TEST(drain_answers_waiting_calls_and_takes_no_more),
 	};
 
