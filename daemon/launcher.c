@@ -161,16 +161,17 @@ launcher_stop(int fd)
 }
 
 /*
- * In the foreground: until a signal, or the connection ends. That may be the
- * clean end of the worker (the spawner lives and closed it), or the spawner's
- * death, and then there has to be a new one. 0 = all is over, 1 = ensure again.
+ * In the foreground: until a signal, or until the spawner says on the
+ * connection that the worker has ended cleanly. The end of the connection
+ * alone is the spawner's death, and then there has to be a new one. 0 = all is
+ * over, 1 = ensure again.
  */
 static int
-launcher_wait(const struct launch *launch, int fd, int signal_fd)
+launcher_wait(int fd, int signal_fd)
 {
 	struct pollfd p[] = { { .fd = fd, .events = POLLIN },
 			      { .fd = signal_fd, .events = POLLIN } };
-	fd_auto int again = -1;
+	uint8_t buf[2048];
 	int r;
 
 	do
@@ -180,8 +181,7 @@ launcher_wait(const struct launch *launch, int fd, int signal_fd)
 		return -errno;
 	if (p[1].revents)
 		return launcher_stop(fd);
-	r = launch_connect(launch, &again);
-	return r == 0 ? 0 : 1;
+	return fd_recv(fd, buf, sizeof(buf), NULL, 0, NULL) > 0 ? 0 : 1;
 }
 
 static int
@@ -190,7 +190,7 @@ launcher_watch(const struct launch *launch, int *fd, int signal_fd)
 	int r;
 
 	for (;;) {
-		r = launcher_wait(launch, *fd, signal_fd);
+		r = launcher_wait(*fd, signal_fd);
 		if (r <= 0)
 			return r;
 		fprintf(stderr, "nsexecd: the spawner in %s has died\n",

@@ -24,7 +24,8 @@
  *   KEEP  62011  (uid 0 only; a private instance's launcher) start nsexecd if
  *                it is not running and keep it running; fds: memfd of nsexecd,
  *                memfd of its further arguments (NUL-ended; may be missing)
- *                -> DONE when nsexecd said it is ready | ERROR
+ *                -> DONE when nsexecd said it is ready | ERROR; after DONE,
+ *                a second DONE and the end when nsexecd has ended for good
  *   STOP  62012  (uid 0 only) end nsexecd cleanly, do not start it again
  *                -> DONE when it is gone
  *   PROCESSES 62013 CONTAINER, UID = owner -> DONE with PIDS

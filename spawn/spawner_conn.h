@@ -34,8 +34,10 @@ struct conn {
 	uid_t uid;
 	pid_t pid;
 	bool is_worker; /* of nsexecd's uid: the newest one counts */
-	bool is_keeper; /* a launcher: sent KEEP, wants to see the end */
-	bool closing;	/* once the queue is out */
+	bool is_keeper; /* a launcher: sent KEEP, is told of the end */
+	bool was_kept;	/* and that was answered DONE */
+	uint32_t keep_seq;
+	bool closing; /* once the queue is out */
 	struct conn_packet *queue, **queue_end;
 	size_t n_queued;
 	int *listed; /* LIST under way: pids, owned */

@@ -38,6 +38,19 @@ keeper_init(struct keeper *keeper)
 	keeper->watch.fd = -1;
 }
 
+/* The worker is ready: say so to one who asked for it. */
+static void
+keeper_tell_ready(struct spawner *spawner, uint64_t conn_id, uint32_t seq)
+{
+	struct conn *conn = conn_find(spawner, conn_id);
+
+	if (!conn)
+		return;
+	conn->was_kept = true;
+	conn->keep_seq = seq;
+	answer_done(spawner, conn_id, seq);
+}
+
 /* Answer those who wait for readiness (stop false) or for the end (true). */
 static void
 keeper_answer(struct spawner *spawner, bool stop,
@@ -53,8 +66,11 @@ keeper_answer(struct spawner *spawner, bool stop,
 		if (error)
 			answer_error(spawner, waiter->conn_id, waiter->seq,
 				     error);
-		else
+		else if (stop)
 			answer_done(spawner, waiter->conn_id, waiter->seq);
+		else
+			keeper_tell_ready(spawner, waiter->conn_id,
+					  waiter->seq);
 		waiter->conn_id = 0;
 	}
 }
@@ -91,6 +107,7 @@ static void
 keeper_to_none(struct spawner *spawner)
 {
 	struct keeper *keeper = &spawner->keeper;
+	struct conn *conn;
 	size_t i;
 
 	keeper->state = KEEPER_NONE;
@@ -101,11 +118,16 @@ keeper_to_none(struct spawner *spawner)
 	rundir_remove(&spawner->rundir, RUNDIR_FD_SOCKET);
 	keeper_answer(spawner, true, NULL);
 	keeper_fail(spawner, ERRCODE_FAILED_PRECONDITION, "nsexecd has ended");
-	/* Launchers in the foreground see the end of their connection. */
-	for (i = 0; i < CONN_MAX; i++)
-		if (spawner->conns.conns[i].id &&
-		    spawner->conns.conns[i].is_keeper)
-			conn_finish(spawner, &spawner->conns.conns[i]);
+	/* Launchers in the foreground: a second DONE, and then the end. The end
+	 * alone would mean that we died. */
+	for (i = 0; i < CONN_MAX; i++) {
+		conn = &spawner->conns.conns[i];
+		if (!conn->id || !conn->is_keeper)
+			continue;
+		if (conn->was_kept)
+			answer_done(spawner, conn->id, conn->keep_seq);
+		conn_finish(spawner, conn);
+	}
 }
 
 /* The worker is gone. status as wait(2) gives it. */
@@ -433,7 +455,7 @@ op_keep(struct spawner *spawner, const struct request *request,
 	}
 	request->conn->is_keeper = true;
 	if (keeper->state == KEEPER_READY) {
-		answer_done(spawner, request->conn_id, request->seq);
+		keeper_tell_ready(spawner, request->conn_id, request->seq);
 		return;
 	}
 	keeper_wait(spawner, request, false);

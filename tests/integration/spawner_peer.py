@@ -198,7 +198,12 @@ class Spawner:
         os.mkdir(self.dir, 0o755)
         self.cgroup = os.path.join(cgroup2_mount(),
                                    os.path.basename(self.base))
-        self.options = options
+        self.options = list(options)
+        if "--default-cgroup-root" in options:
+            self.options.remove("--default-cgroup-root")
+            self.cgroup = None
+        else:
+            self.options += ["--cgroup-root", self.cgroup]
         self.log_path = os.path.join(self.base, "log")
         self.process = None
         self.start()
@@ -209,13 +214,16 @@ class Spawner:
             self.process = subprocess.Popen(
                 [program(self.PROGRAM), "--run-dir", self.dir,
                  "--user-uid", str(WORKER_UID), "--user-gid",
-                 str(WORKER_UID), "--cgroup-root", self.cgroup,
-                 "--ready-fd", str(theirs), *self.options],
+                 str(WORKER_UID), "--ready-fd", str(theirs), *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 pass_fds=[theirs])
         os.close(theirs)
         with os.fdopen(ready, "rb") as pipe:
             assert pipe.read(1) == b"R", self.log()
+        if not self.cgroup:
+            found = [os.readlink(f"/proc/{self.pid}/fd/{n}")
+                     for n in os.listdir(f"/proc/{self.pid}/fd")]
+            self.cgroup = next(n for n in found if "/nsexecd-" in n)
 
     @property
     def pid(self):

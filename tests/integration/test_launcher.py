@@ -84,6 +84,15 @@ class Launcher(TestCase):
         self.assertEqual(self.run_dir.launcher.wait(20), 0)
         self.ended()
 
+    def test_foreground_ends_with_a_spawner_that_is_told_to_end(self):
+        self.run_dir.start()
+        spawner = self.run_dir.spawner_pid()
+        os.kill(spawner, signal.SIGTERM)
+        self.assertEqual(self.run_dir.launcher.wait(20), 0)
+        wait_for(lambda: not alive(spawner), what="the spawner's end")
+        self.assertIsNone(self.run_dir.spawner_pid())
+        self.ended()
+
     def test_containers_go_on_and_are_found_again(self):
         self.run_dir.start()
         made = self.run_dir.ctl("run", "-d", "--name", "stays", "--",

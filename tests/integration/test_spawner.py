@@ -667,6 +667,14 @@ class Life(TestCase):
         os.chmod(spawner.dir, 0o755)
         self.assertEqual(spawner.stop(), [])
 
+    def test_default_cgroup_root_is_its_own_and_goes_with_it(self):
+        spawner = sp.Spawner("--default-cgroup-root")
+        name = os.path.basename(spawner.cgroup)
+        self.assertRegex(name, "^nsexecd-[0-9a-f]{8}$")
+        self.assertTrue(os.path.isdir(spawner.cgroup))
+        self.assertEqual(spawner.stop(), [])
+        self.assertFalse(os.path.exists(spawner.cgroup))
+
     def test_replaced_spawner_finds_no_stale_socket_in_its_way(self):
         spawner = sp.Spawner()
         spawner.process.kill()

@@ -58,6 +58,12 @@ class Keeper(TestCase):
                          f"{answer} {self.spawner.log()}")
         return peer
 
+    def told_of_the_end(self, peer):
+        """A second DONE to KEEP, the first request; then the end."""
+        answer = peer.recv()
+        self.assertEqual((answer.kind, answer.seq), (sp.DONE, 1))
+        self.assertIsNone(peer.recv())
+
     def worker(self):
         with open(os.path.join(self.spawner.dir, "nsexecd.pid"),
                   encoding="ascii") as f:
@@ -137,7 +143,7 @@ class Keeper(TestCase):
         peer = self.kept()
         pid = self.worker()
         os.kill(pid, signal.SIGTERM)
-        self.assertIsNone(peer.recv(), "the launcher sees the end")
+        self.told_of_the_end(peer)
         self.assertFalse(alive(pid))
         self.assertEqual(self.sockets(), [])
         # and KEEP starts it again
@@ -149,7 +155,7 @@ class Keeper(TestCase):
         pid = self.worker()
         self.assertEqual(peer.call(sp.STOP).kind, sp.DONE)
         self.assertFalse(alive(pid))
-        self.assertIsNone(peer.recv())
+        self.told_of_the_end(peer)
 
     def test_stop_with_no_worker_is_done(self):
         with self.spawner.connect_closing() as peer:
@@ -210,7 +216,7 @@ class Keeper(TestCase):
         self.crash_spawner()
         peer = self.kept()
         os.kill(pid, signal.SIGTERM)
-        self.assertIsNone(peer.recv())
+        self.told_of_the_end(peer)
         self.assertFalse(alive(pid))
         self.assertEqual(self.sockets(), [])
         self.spawner.stop_process()
