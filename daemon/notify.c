@@ -20,6 +20,8 @@
 #include "lib/text.h"
 #include "lib/util.h"
 
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+
 struct listener {
 	const char *name;
 	int type;
@@ -148,7 +150,9 @@ notify_stderr_is_journal(void)
 	char mine[64];
 	struct stat st;
 
-	if (!text || fstat(STDERR_FILENO, &st) < 0)
+	/* sd_journal_sendv(3) says nothing where there is no journal. */
+	if (!text || fstat(STDERR_FILENO, &st) < 0 ||
+	    access(JOURNAL_SOCKET, W_OK) < 0)
 		return false;
 	snprintf(mine, sizeof(mine), "%lu:%lu", (unsigned long)st.st_dev,
 		 (unsigned long)st.st_ino);

@@ -320,6 +320,50 @@ class CommandLine(TestCase):
         self.assertFalse(os.path.exists("/tmp/x"))
 
 
+class Log(TestCase):
+    INSTANCE = False
+    # In a mount namespace of its own: a journal that only listens.
+    SCRIPT = """
+mount -t tmpfs none /run && mkdir -p /run/systemd/journal &&
+exec "$@"
+"""
+    JOURNAL = """
+import os, socket, subprocess, sys
+sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+if sys.argv[1] == "listen":
+    sock.bind("/run/systemd/journal/socket")
+    sock.settimeout(20)
+st = os.fstat(2)
+env = dict(os.environ, JOURNAL_STREAM=f"{st.st_dev}:{st.st_ino}")
+done = subprocess.run(sys.argv[2:], env=env, check=False)
+if sys.argv[1] == "listen":
+    sys.stdout.buffer.write(sock.recv(65536))
+sys.exit(done.returncode)
+"""
+
+    def run_with_journal(self, mode):
+        return subprocess.run(
+            ["unshare", "-m", "/bin/sh", "-c", self.SCRIPT, "sh",
+             sys.executable, "-c", self.JOURNAL, mode, program("nsexecd"),
+             "--system"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, timeout=30 * SLOW, check=False)
+
+    def test_the_journal_gets_fields_where_standard_error_is_the_journal(self):
+        done = self.run_with_journal("listen")
+        self.assertEqual((done.returncode, done.stderr), (1, b""), done)
+        fields = dict(line.split("=", 1) for line in
+                      done.stdout.decode().splitlines())
+        self.assertEqual(fields["PRIORITY"], "3")
+        self.assertIn('no socket "rpc" was passed', fields["MESSAGE"])
+        self.assertEqual(fields["SYSLOG_IDENTIFIER"], "nsexecd")
+
+    def test_without_a_journal_the_line_goes_to_standard_error(self):
+        done = self.run_with_journal("absent")
+        self.assertEqual((done.returncode, done.stdout), (1, b""), done)
+        self.assertRegex(done.stderr.decode(), r'^nsexecd: no socket "rpc"')
+
+
 class Configured(TestCase):
     INSTANCE = False
 
