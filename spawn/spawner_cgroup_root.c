@@ -280,6 +280,8 @@ cgroup_root_sweep(struct cgroup_root *root)
 void
 cgroup_root_deinit(struct cgroup_root *root)
 {
+	if (root->fd >= 0)
+		cgroup_prune(root);
 	if (root->fd >= 0 && root->made) {
 		cgroup_root_sweep(root);
 		unlinkat(root->parent_fd, root->name, AT_REMOVEDIR);

@@ -47,7 +47,8 @@ static const struct op_row op_rows[] = {
 				 .max_fds = FD_MSG_MAX,
 				 .is_bootstrap = true },
 	/* Owner or admin, by the connection. Connects only to a socket that
-	 * root bound for a child of that container which still waits. */
+	 * root bound, for a child of that container which still waits, or for
+	 * one that an earlier spawner left and whose id is its own alone. */
 	[OP_OPEN - OP_START] = { .fn = op_open,
 				 .name = "open",
 				 .required = ATTR(CONTAINER),

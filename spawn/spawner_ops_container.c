@@ -91,6 +91,27 @@ op_open_container(struct spawner *spawner, const struct request *request,
 	return r;
 }
 
+/*
+ * May gates/ID be this container's? Gates are named by id alone. Either a child
+ * of it waits there, or we know none: it outlived the spawner that made it, and
+ * then nobody else may have that id.
+ */
+static int
+op_check_gate(struct spawner *spawner, const struct container_name *name,
+	      struct child **ret)
+{
+	uid_t owner;
+
+	*ret = child_find_gated(&spawner->children, name);
+	if (*ret)
+		return 0;
+	if (child_find_in(&spawner->children, name) ||
+	    cgroup_find_owner(&spawner->cgroups, name->id, &owner) < 0 ||
+	    owner != name->owner)
+		return -ENOENT;
+	return 0;
+}
+
 void
 op_open(struct spawner *spawner, const struct request *request,
 	const struct op_message *msg)
@@ -104,10 +125,10 @@ op_open(struct spawner *spawner, const struct request *request,
 	if (op_find_container(spawner, request, msg, &name, &own) < 0 ||
 	    op_open_container(spawner, request, &name, &leaf) < 0)
 		return;
-	child = child_find_gated(&spawner->children, &name);
-	r = child ? gate_open(spawner->rundir.gates_fd, spawner->proc_fd,
-			      name.id)
-		  : -ENOENT;
+	r = op_check_gate(spawner, &name, &child);
+	if (r == 0)
+		r = gate_open(spawner->rundir.gates_fd, spawner->proc_fd,
+			      name.id);
 	if (r < 0) {
 		op_fail_container(
 			spawner, request, "connect",
@@ -119,7 +140,8 @@ op_open(struct spawner *spawner, const struct request *request,
 				.object = name.id });
 		return;
 	}
-	child->gated = false;
+	if (child)
+		child->gated = false;
 	answer_done(spawner, request->conn_id, request->seq);
 }
 

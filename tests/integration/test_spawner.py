@@ -667,6 +667,39 @@ class Life(TestCase):
         os.chmod(spawner.dir, 0o755)
         self.assertEqual(spawner.stop(), [])
 
+    def test_created_container_outlives_its_spawner_and_starts(self):
+        spawner = sp.Spawner()
+        rpc = spawner.listener()
+        _, caller = rpc.connect()
+        peer = spawner.connect()
+        with sp.Start(caller, gate=sp.GATE_NAMED,
+                      argv=("/bin/sleep", "60")) as start:
+            answer = start.call(peer)
+            pid = answer.u32(sp.PID)
+            self.assertEqual(start.report().kind, sp.REPORT_READY)
+            spawner.process.kill()
+            spawner.process.wait()
+            peer.close()
+            spawner.start()
+            peer = spawner.connect()
+            opened = peer.call(sp.OPEN, attr(sp.CONTAINER, "web1"),
+                               fds=[caller.fileno()])
+            self.assertEqual(opened.kind, sp.DONE, opened)
+            start.wait_eof()
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            self.assertEqual(f.read(), b"/bin/sleep\x0060\0")
+        self.assertEqual(peer.call(
+            sp.KILL_ALL, attr(sp.CONTAINER, "web1"),
+            attr(sp.SIGNAL_NUMBER, signal.SIGKILL)).kind, sp.DONE)
+        select.select([answer.fds[0]], [], [], 20)
+        answer.close()
+        self.assertEqual(peer.call(
+            sp.CGROUP_REMOVE, attr(sp.CONTAINER, "web1"),
+            attr(sp.UID, 0)).kind, sp.DONE)
+        peer.close()
+        rpc.close()
+        self.assertEqual(spawner.stop(), ["the cgroup root"])
+
     def test_default_cgroup_root_is_its_own_and_goes_with_it(self):
         spawner = sp.Spawner("--default-cgroup-root")
         name = os.path.basename(spawner.cgroup)
