@@ -19,6 +19,10 @@ error_pack(const struct error *error, struct error_packed *ret)
 
 	*detail = (Nsexec__V1__ErrorDetail)NSEXEC__V1__ERROR_DETAIL__INIT;
 	ret->ttrpc = errcode_row(error->code)->ttrpc;
+	text_escape(ret->step, sizeof(ret->step), failure->step,
+		    strlen(failure->step));
+	text_escape(ret->syscall, sizeof(ret->syscall), failure->syscall,
+		    strlen(failure->syscall));
 	text_escape(ret->object, sizeof(ret->object), failure->object,
 		    strlen(failure->object));
 	text_escape(ret->rule, sizeof(ret->rule), error->rule,
@@ -36,8 +40,8 @@ error_pack(const struct error *error, struct error_packed *ret)
 	detail->has_code = true;
 	detail->code = (Nsexec__V1__ErrorCode)error->code;
 	detail->stage = (char *)stage_name(failure->stage);
-	detail->step = (char *)failure->step;
-	detail->syscall = (char *)failure->syscall;
+	detail->step = ret->step;
+	detail->syscall = ret->syscall;
 	detail->has_errno_value = true;
 	detail->errno_value = failure->error;
 	detail->object = ret->object;

@@ -15,6 +15,8 @@
 struct error_packed {
 	Nsexec__V1__ErrorDetail detail;
 	int ttrpc; /* gRPC status code */
+	char step[4 * FAILURE_WORD_MAX];
+	char syscall[4 * FAILURE_WORD_MAX];
 	char object[4 * FAILURE_OBJECT_MAX];
 	char rule[4 * 192];
 	char hint[4 * 256];

@@ -182,3 +182,37 @@ tests_integration_false_spawner_SOURCES = tests/integration/false_relay.c \
 	spawn/spawner.c
 tests_integration_false_spawner_LDADD = libnsx-spawner.la libnsx-proto.la \
 	libnsx-lib.la
+
+# The core of nsexecd, against a played spawner where it needs one.
+if HAVE_CMOCKA
+CORE_TESTS = \
+	tests/unit/test_container \
+	tests/unit/test_error \
+	tests/unit/test_events \
+	tests/unit/test_explain \
+	tests/unit/test_record \
+	tests/unit/test_request
+check_PROGRAMS += $(CORE_TESTS)
+TESTS += $(CORE_TESTS)
+CORE_TEST_CFLAGS = $(UNIT_CFLAGS) $(PROTOBUF_C_CFLAGS)
+CORE_TEST_LIBS = libnsx-daemon.la $(CMOCKA_LIBS)
+tests_unit_test_container_SOURCES = tests/unit/test_container.c \
+	tests/unit/core_fixture.c tests/unit/core_fixture.h
+tests_unit_test_container_CFLAGS = $(CORE_TEST_CFLAGS)
+tests_unit_test_container_LDADD = $(CORE_TEST_LIBS)
+tests_unit_test_error_SOURCES = tests/unit/test_error.c
+tests_unit_test_error_CFLAGS = $(CORE_TEST_CFLAGS)
+tests_unit_test_error_LDADD = $(CORE_TEST_LIBS)
+tests_unit_test_events_SOURCES = tests/unit/test_events.c
+tests_unit_test_events_CFLAGS = $(CORE_TEST_CFLAGS)
+tests_unit_test_events_LDADD = $(CORE_TEST_LIBS)
+tests_unit_test_explain_SOURCES = tests/unit/test_explain.c
+tests_unit_test_explain_CFLAGS = $(CORE_TEST_CFLAGS)
+tests_unit_test_explain_LDADD = $(CORE_TEST_LIBS)
+tests_unit_test_record_SOURCES = tests/unit/test_record.c
+tests_unit_test_record_CFLAGS = $(CORE_TEST_CFLAGS)
+tests_unit_test_record_LDADD = $(CORE_TEST_LIBS)
+tests_unit_test_request_SOURCES = tests/unit/test_request.c
+tests_unit_test_request_CFLAGS = $(CORE_TEST_CFLAGS)
+tests_unit_test_request_LDADD = $(CORE_TEST_LIBS)
+endif

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a container against a played spawner: order and outcome. */
+#include "tests/unit/core_fixture.h"
+
+#include <unistd.h>
+
+#include "daemon/spawner_client.h"
+#include "lib/fd.h"
+
+static const struct status_answer running = { .execed = true };
+static const struct status_answer ended = { .execed = true,
+					    .exited = true,
+					    .wait_status = 7 << 8 };
+static const struct status_answer died = { .exited = true, .wait_status = 9 };
+
+/* Run up to the gate: CHILD and READY are said. */
+static uint64_t
+run_to_gate(struct core_fixture *fixture, const char *id)
+{
+	uint64_t call = call_run(fixture, id, NULL);
+
+	spawner_expect(fixture, OP_START);
+	spawner_say_child(fixture, fixture->seq);
+	stage_say_ready(fixture);
+	stage_expect_gate(fixture);
+	return call;
+}
+
+static void
+end_it(struct core_fixture *fixture)
+{
+	child_kill(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &ended);
+	spawner_expect(fixture, OP_REAP);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_CGROUP_REMOVE);
+	spawner_say_done(fixture);
+}
+
+static void
+record_comes_before_each_step(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t call = call_run(fixture, "c", NULL);
+	char types[128];
+
+	spawner_expect(fixture, OP_START);
+	assert_string_equal(fixture->boot.container, "c");
+	assert_int_equal(record_stage(fixture, "c"),
+			 NSEXEC__RECORD__STAGE__INTENT);
+	spawner_say_child(fixture, fixture->seq);
+	stage_say_ready(fixture);
+	stage_expect_gate(fixture);
+	assert_int_equal(record_stage(fixture, "c"),
+			 NSEXEC__RECORD__STAGE__COMMIT);
+	assert_false(is_answered(fixture, call));
+	stage_close(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &running);
+	assert_false(answer_to(fixture, call)->failed);
+	child_kill(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &ended);
+	spawner_expect(fixture, OP_REAP);
+	assert_int_equal(record_stage(fixture, "c"),
+			 NSEXEC__RECORD__STAGE__ENDED);
+	assert_string_equal(event_types(fixture, types, sizeof(types)),
+			    "created started exited");
+}
+
+static void
+ready_may_come_before_child(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t call = call_run(fixture, "c", NULL);
+
+	spawner_expect(fixture, OP_START);
+	stage_say_ready(fixture);
+	spawner_say_child(fixture, fixture->seq);
+	stage_expect_gate(fixture);
+	stage_close(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &running);
+	assert_false(answer_to(fixture, call)->failed);
+}
+
+static void
+end_of_file_without_exec_is_no_start(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t call = run_to_gate(fixture, "c");
+	char types[128];
+
+	child_kill(fixture);
+	stage_close(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &died);
+	assert_true(answer_to(fixture, call)->failed);
+	assert_int_equal(answer_to(fixture, call)->error.code,
+			 ERRCODE_STAGE_FAILED);
+	assert_string_equal(event_types(fixture, types, sizeof(types)),
+			    "created failed");
+}
+
+static void
+exec_failure_has_its_errno_and_path(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t call = run_to_gate(fixture, "c");
+	const struct error *error;
+
+	stage_say_failed(fixture, "exec", "execve", ENOENT);
+	error = &answer_to(fixture, call)->error;
+	assert_int_equal(error->code, ERRCODE_EXEC_FAILED);
+	assert_int_equal(error->failure.error, ENOENT);
+	assert_string_equal(error->failure.object, "/bin/true");
+}
+
+static void
+failure_before_child_kills_what_comes_later(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t call = call_run(fixture, "c", NULL);
+	uint32_t seq;
+
+	spawner_expect(fixture, OP_START);
+	seq = fixture->seq;
+	stage_say_failed(fixture, "join-net", "setns", EPERM);
+	assert_int_equal(answer_to(fixture, call)->error.code,
+			 ERRCODE_NS_DENIED);
+	spawner_say_child(fixture, seq);
+	spawner_expect(fixture, OP_KILL_ALL);
+	assert_int_equal(fixture->msg.signal, 9);
+}
+
+static void
+refusal_of_the_spawner_is_the_answer(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t call = call_run(fixture, "c", NULL);
+
+	spawner_expect(fixture, OP_START);
+	spawner_say_error(fixture, "make-cgroup", ENOSPC);
+	assert_true(answer_to(fixture, call)->failed);
+	assert_int_equal(answer_to(fixture, call)->error.failure.stage,
+			 STAGE_SPAWNER);
+	spawner_expect(fixture, OP_CGROUP_REMOVE);
+}
+
+static void
+wait_is_answered_at_the_exit(void **state)
+{
+	struct core_fixture *fixture = *state;
+	Nsexec__V1__WaitResponse *response;
+	struct answer *answer;
+	uint64_t wait;
+
+	run_to_gate(fixture, "c");
+	wait = call_id_only(fixture, "Wait", "c");
+	stage_close(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &running);
+	end_it(fixture);
+	answer = answer_to(fixture, wait);
+	response = nsexec__v1__wait_response__unpack(NULL, answer->size,
+						     answer->packed);
+	assert_true(response->exit->has_code);
+	assert_int_equal(response->exit->code, 7);
+	assert_int_equal(response->exit->rusage->max_rss_kib, 3);
+	nsexec__v1__wait_response__free_unpacked(response, NULL);
+}
+
+static void
+repeated_key_gives_the_first_result(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t first = call_run(fixture, "c", "0123456789abcdef");
+	uint64_t again = call_run(fixture, "c", "0123456789abcdef");
+	uint64_t other = call_run(fixture, "d", "0123456789abcdef");
+
+	assert_int_equal(answer_to(fixture, other)->error.code,
+			 ERRCODE_CONFLICT);
+	spawner_expect(fixture, OP_START);
+	spawner_say_error(fixture, "make-cgroup", ENOSPC);
+	assert_true(answer_to(fixture, first)->failed);
+	assert_true(answer_to(fixture, again)->failed);
+	assert_int_equal(answer_to(fixture, again)->error.failure.error,
+			 ENOSPC);
+}
+
+static uint64_t
+create(struct core_fixture *fixture, const char *id)
+{
+	Nsexec__V1__CreateRequest request = NSEXEC__V1__CREATE_REQUEST__INIT;
+	Nsexec__V1__ContainerSpec spec = NSEXEC__V1__CONTAINER_SPEC__INIT;
+	Nsexec__V1__Process process = NSEXEC__V1__PROCESS__INIT;
+	ProtobufCBinaryData args = { 9, (uint8_t *)"/bin/true" };
+	uint64_t call;
+
+	process.n_args = 1;
+	process.args = &args;
+	spec.process = &process;
+	spec.id = (char *)id;
+	request.spec = &spec;
+	call = call_as(fixture, 0, "Create", &request.base);
+	spawner_expect(fixture, OP_START);
+	assert_int_equal(fixture->boot.gate, GATE_NAMED);
+	spawner_say_child(fixture, fixture->seq);
+	stage_say_ready(fixture);
+	assert_false(answer_to(fixture, call)->failed);
+	return call;
+}
+
+static void
+gate_that_does_not_open_leaves_it_created(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t start;
+
+	create(fixture, "c");
+	start = call_id_only(fixture, "Start", "c");
+	spawner_expect(fixture, OP_OPEN);
+	assert_int_equal(record_stage(fixture, "c"),
+			 NSEXEC__RECORD__STAGE__COMMIT);
+	spawner_say_error(fixture, "open-gate", EPERM);
+	assert_true(answer_to(fixture, start)->failed);
+	assert_int_equal(record_stage(fixture, "c"),
+			 NSEXEC__RECORD__STAGE__CREATED);
+	start = call_id_only(fixture, "Start", "c");
+	spawner_expect(fixture, OP_OPEN);
+	spawner_say_done(fixture);
+	stage_close(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &running);
+	assert_false(answer_to(fixture, start)->failed);
+}
+
+static void
+created_container_is_started_after_a_restart(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint8_t epoch[16];
+	uint64_t start;
+
+	create(fixture, "c");
+	memcpy(epoch, fixture->daemon.epoch, sizeof(epoch));
+	core_restart(fixture);
+	assert_memory_equal(epoch, fixture->daemon.epoch, sizeof(epoch));
+	spawner_say_entry(fixture, "c", false, false);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PIDFD);
+	spawner_say_error(fixture, "pidfd", ECHILD);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &(struct status_answer){ 0 });
+	start = call_id_only(fixture, "Start", "c");
+	spawner_expect(fixture, OP_OPEN);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &running);
+	assert_false(answer_to(fixture, start)->failed);
+}
+
+static void
+intent_without_a_child_is_aborted_after_a_restart(void **state)
+{
+	struct core_fixture *fixture = *state;
+	const struct event *event;
+	char types[128];
+
+	call_run(fixture, "c", NULL);
+	spawner_expect(fixture, OP_START);
+	core_restart(fixture);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_CGROUP_REMOVE);
+	assert_string_equal(event_types(fixture, types, sizeof(types)),
+			    "failed");
+	event = event_from(fixture->daemon.events, 0, 1);
+	assert_int_equal(event->error->code, ERRCODE_ABORTED_RESTART);
+	assert_true(event->error->retryable);
+}
+
+static void
+exit_while_away_is_told_after_a_restart(void **state)
+{
+	struct core_fixture *fixture = *state;
+	char types[128];
+
+	run_to_gate(fixture, "c");
+	core_restart(fixture);
+	spawner_say_entry(fixture, "c", true, true);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PIDFD);
+	spawner_say_error(fixture, "pidfd", ECHILD);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &ended);
+	spawner_expect(fixture, OP_REAP);
+	/* "created" was told before and is in the gap, "started" is new */
+	assert_string_equal(event_types(fixture, types, sizeof(types)),
+			    "started exited");
+}
+
+static void
+terminal_event_keeps_its_number_over_a_restart(void **state)
+{
+	struct core_fixture *fixture = *state;
+	const struct event *event;
+
+	run_to_gate(fixture, "c");
+	stage_close(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &running);
+	end_it(fixture);
+	assert_int_equal(event_last(fixture->daemon.events, 0), 3);
+	core_restart(fixture);
+	event = event_from(fixture->daemon.events, 0, 1);
+	assert_int_equal(event->type, EVENT_EXITED);
+	assert_int_equal(event->seq, 3);
+	assert_true(event_last(fixture->daemon.events, 0) > 3);
+}
+
+static void
+lost_spawner_refuses_starts_as_retryable(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t call;
+
+	fixture->spawner_watch = watch_free(fixture->spawner_watch);
+	call = call_run(fixture, "c", NULL);
+	fd_close(&fixture->spawner);
+	spawner_accept(fixture);
+	spawner_say_done(fixture);
+	assert_int_equal(answer_to(fixture, call)->error.code,
+			 ERRCODE_ABORTED_RESTART);
+	assert_true(answer_to(fixture, call)->error.retryable);
+}
+
+static void
+another_owner_sees_no_container(void **state)
+{
+	struct core_fixture *fixture = *state;
+	Nsexec__V1__StateRequest request = NSEXEC__V1__STATE_REQUEST__INIT;
+	uint64_t call;
+
+	create(fixture, "c");
+	request.id = (char *)"c";
+	call = call_as(fixture, 1234, "State", &request.base);
+	assert_int_equal(answer_to(fixture, call)->error.code,
+			 ERRCODE_NOT_FOUND);
+}
+
+static void
+delete_is_answered_when_nothing_is_left(void **state)
+{
+	struct core_fixture *fixture = *state;
+	Nsexec__V1__DeleteRequest request = NSEXEC__V1__DELETE_REQUEST__INIT;
+	uint64_t call;
+
+	create(fixture, "c");
+	request.id = (char *)"c";
+	call = call_as(fixture, 0, "Delete", &request.base);
+	assert_int_equal(answer_to(fixture, call)->error.code,
+			 ERRCODE_FAILED_PRECONDITION);
+	request.has_force = request.force = true;
+	call = call_as(fixture, 0, "Delete", &request.base);
+	spawner_expect(fixture, OP_KILL_ALL);
+	spawner_say_done(fixture);
+	child_kill(fixture);
+	spawner_expect(fixture, OP_REAP);
+	assert_false(is_answered(fixture, call));
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_CGROUP_REMOVE);
+	spawner_say_done(fixture);
+	assert_false(answer_to(fixture, call)->failed);
+	assert_int_equal(record_stage(fixture, "c"), 0);
+	assert_null(container_find_id(fixture->daemon.containers, "c"));
+}
+
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(record_comes_before_each_step),
+		TEST(ready_may_come_before_child),
+		TEST(end_of_file_without_exec_is_no_start),
+		TEST(exec_failure_has_its_errno_and_path),
+		TEST(failure_before_child_kills_what_comes_later),
+		TEST(refusal_of_the_spawner_is_the_answer),
+		TEST(wait_is_answered_at_the_exit),
+		TEST(repeated_key_gives_the_first_result),
+		TEST(gate_that_does_not_open_leaves_it_created),
+		TEST(created_container_is_started_after_a_restart),
+		TEST(intent_without_a_child_is_aborted_after_a_restart),
+		TEST(exit_while_away_is_told_after_a_restart),
+		TEST(terminal_event_keeps_its_number_over_a_restart),
+		TEST(lost_spawner_refuses_starts_as_retryable),
+		TEST(another_owner_sees_no_container),
+		TEST(delete_is_answered_when_nothing_is_left),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
