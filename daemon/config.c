@@ -57,7 +57,6 @@ static const struct row limit_rows[] = {
 	LIMIT(events_per_owner, 1000000),
 	LIMIT(ended_per_owner, 1000000),
 	LIMIT(ended_seconds, 31536000),
-	LIMIT(start_timeout_ms, 600000),
 	LIMIT(drain_timeout_ms, 600000),
 };
 _Static_assert(sizeof(limit_rows) / sizeof(limit_rows[0]) ==
@@ -79,7 +78,6 @@ static const struct config_limits default_limits = {
 	.events_per_owner = 4096,
 	.ended_per_owner = 1024,
 	.ended_seconds = 3600,
-	.start_timeout_ms = 30000,
 	.drain_timeout_ms = 5000,
 };
 

@@ -34,7 +34,6 @@ struct config_limits {
 	uint32_t events_per_owner;	/* 4096 in the ring */
 	uint32_t ended_per_owner;	/* 1024 remembered, */
 	uint32_t ended_seconds;		/* 3600 long */
-	uint32_t start_timeout_ms;	/* 30000 */
 	uint32_t drain_timeout_ms;	/* 5000 */
 };
 

@@ -305,6 +305,20 @@ container_table_in_flight(const struct container_table *table)
 	return table->in_flight;
 }
 
+size_t
+container_table_live(const struct container_table *table)
+{
+	const struct owner_entry *entry;
+	size_t i, n = 0;
+
+	for (i = 0; i < table->owners.size; i++) {
+		entry = table->owners.slots[i].value;
+		if (table->owners.slots[i].key)
+			n += entry->owner.live;
+	}
+	return n;
+}
+
 void
 container_table_count_in_flight(struct container_table *table, uid_t uid,
 				int change)

@@ -67,6 +67,8 @@ void task_remove_exec(struct container_table *table, struct task *task);
 struct owner *owner_counts(struct container_table *table, uid_t uid);
 /* All owners together. */
 size_t container_table_in_flight(const struct container_table *table);
+/* Containers of all owners that did not end. */
+size_t container_table_live(const struct container_table *table);
 void container_table_count_in_flight(struct container_table *table, uid_t uid,
 				     int change);
 

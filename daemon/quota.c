@@ -68,6 +68,12 @@ quota_check(struct daemon *daemon, const struct rpc_caller *caller,
 	if (container_table_in_flight(daemon->containers) >= max)
 		return refuse(error, ERRCODE_OVERLOADED, "starts in flight",
 			      (uint32_t)max);
+	if (container &&
+	    container_table_live(daemon->containers) >=
+		    (admin ? limits->containers
+			   : limits->containers - limits->containers / 20))
+		return refuse(error, ERRCODE_OVERLOADED, "live containers",
+			      limits->containers);
 	if (admin)
 		return 0;
 	r = check_owner(owner, limits, container, error);

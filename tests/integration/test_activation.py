@@ -391,6 +391,24 @@ class Configured(TestCase):
         finally:
             nsx.stop()
 
+    def test_live_containers_in_all_are_bounded_for_root_too(self):
+        nsx = Instance()
+        # A private instance looks for its file in its own directory.
+        with open(os.path.join(nsx.dir, "nsexecd.conf"), "w",
+                  encoding="ascii") as f:
+            json.dump({"limits": {"containers": 1}}, f)
+        try:
+            nsx.start()
+            first = nsx.ctl("run", "-d", "--", "/bin/sleep", "300")
+            self.assertEqual(first.code, 0, first)
+            second = nsx.ctl("run", "--", "/bin/true")
+            self.assertEqual(second.code, 125, second)
+            self.assertIn("live containers: the limit is 1", second.err)
+            nsx.ctl("delete", "-f", first.out.strip())
+            self.assertEqual(nsx.ctl("run", "--", "/bin/true").code, 0)
+        finally:
+            nsx.stop()
+
     @staticmethod
     def connect_as(nsx, uid):
         os.seteuid(uid)
