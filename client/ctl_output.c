@@ -54,7 +54,7 @@ ctl_format_time(uint64_t realtime_ns, char buf[CTL_TIME_MAX])
 	char date[24];
 
 	if (!gmtime_r(&seconds, &tm))
-		return strcpy(buf, "-");
+		return "-";
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
 	(void)snprintf(buf, CTL_TIME_MAX, "%s.%09uZ", date,
 		       (unsigned int)(realtime_ns % 1000000000u));

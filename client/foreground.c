@@ -89,25 +89,32 @@ cancel_start(struct foreground *foreground, int sig)
 				  foreground->key, &call);
 }
 
+/* Note an interrupt; was there another shortly before? */
+static bool
+is_second_interrupt(struct foreground *foreground, int sig)
+{
+	const int64_t now = clock_boottime_ms();
+	const int64_t last = foreground->last_interrupt_ms;
+
+	if (sig != SIGINT)
+		return false;
+	foreground->last_interrupt_ms = now;
+	return last && now - last < SECOND_INTERRUPT_MS;
+}
+
 static void
 on_signal(struct foreground *foreground, int sig)
 {
-	const int64_t now = clock_boottime_ms();
+	const bool second = is_second_interrupt(foreground, sig);
 
 	if (!foreground->id) {
-		cancel_start(foreground, sig);
-		return;
+		cancel_start(foreground, second ? SIGKILL : sig);
+	} else if (second) {
+		ctl_warn(foreground->ctl, "second interrupt: killing");
+		send_signal(foreground, SIGKILL, !foreground->exec_id);
+	} else {
+		send_signal(foreground, sig, false);
 	}
-	if (sig == SIGINT) {
-		if (foreground->last_interrupt_ms &&
-		    now - foreground->last_interrupt_ms < SECOND_INTERRUPT_MS) {
-			ctl_warn(foreground->ctl, "second interrupt: killing");
-			send_signal(foreground, SIGKILL, !foreground->exec_id);
-			return;
-		}
-		foreground->last_interrupt_ms = now;
-	}
-	send_signal(foreground, sig, false);
 }
 
 /* The deadline: kill, then give the exit a moment to come. */

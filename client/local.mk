@@ -76,3 +76,6 @@ nsexecctl_SOURCES = \
 	client/start_opts.c client/start_opts.h
 nsexecctl_LDADD = libnsx-client.la libnsx-rpc.la libnsx-text.la libnsx-proto.la \
 	libnsx-lib.la $(JANSSON_LIBS)
+
+EXTRA_DIST += examples/c/Makefile examples/c/agent.c
+dist_man_MANS += doc/nsexecctl.1 doc/libnsexec.3

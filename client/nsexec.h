@@ -28,9 +28,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
 #define NSEXEC_DEFAULT_ADDRESS "unix:/run/nsexecd/nsexecd.sock"
-
 /* Descriptors per start, over stdio, joins and passed ones. */
 #define NSEXEC_MAX_FDS 32
 
@@ -121,7 +119,6 @@ int nsexec_dispatch(struct nsexec *nsexec);
 
 /* Of the last blocking call on this connection that failed. Borrows. */
 const struct nsexec_error *nsexec_last_error(const struct nsexec *nsexec);
-
 /* --- what to start ------------------------------------------------------ */
 
 /* The numbers of nsexec.v1.NamespaceKind. */
@@ -597,9 +594,7 @@ int nsexec_explain(struct nsexec *nsexec, const struct nsexec_spec *spec,
 		   struct nsexec_plan **ret);
 /* 16 random bytes for struct nsexec_start's key. 0 or -errno. */
 int nsexec_key_new(uint8_t key[16]);
-
 #ifdef __cplusplus
 }
 #endif
-
 #endif
