@@ -205,8 +205,10 @@ peer_send_data(struct peer *peer, struct call *call,
 	if (size > TTRPC_DATA_MAX)
 		return -EMSGSIZE;
 	/* One message larger than the bound still passes an empty queue. */
-	if (queued > 0 && queued + TTRPC_HEADER_SIZE + size > PEER_STREAM_MAX)
+	if (queued > 0 && queued + TTRPC_HEADER_SIZE + size > PEER_STREAM_MAX) {
+		call->wanted = TTRPC_HEADER_SIZE + size;
 		return -ENOBUFS;
+	}
 	return put_data(peer, call, message);
 }
 
@@ -266,9 +268,19 @@ out_write(struct peer *peer)
 	return 0;
 }
 
-/* Some stream that still runs, or NULL. */
+/* What its sender could not queue fits now, and half of the queue is free. */
+static bool
+stream_has_room(const struct peer *peer, const struct call *call)
+{
+	size_t queued = peer_stream_queued(peer, call);
+
+	return queued == 0 || (queued <= PEER_STREAM_MAX / 2 &&
+			       queued + call->wanted <= PEER_STREAM_MAX);
+}
+
+/* Some stream that still runs (and has room for its sender), or NULL. */
 static struct call *
-find_stream(struct peer *peer, bool full)
+find_stream(struct peer *peer, bool waits_and_has_room)
 {
 	struct call *call;
 
@@ -276,8 +288,8 @@ find_stream(struct peer *peer, bool full)
 	{
 		if (!call->method->streaming || call->answered)
 			continue;
-		if (!full || (call->full && peer_stream_queued(peer, call) <=
-						    PEER_STREAM_MAX / 2))
+		if (!waits_and_has_room ||
+		    (call->full && stream_has_room(peer, call)))
 			return call;
 	}
 	return NULL;

@@ -29,8 +29,9 @@ struct call {
 	uint32_t stream_id;
 	bool remote_open; /* a half-close may still come */
 	bool answered;
-	bool pending; /* in peer->pending */
-	bool full;    /* the sender was told -ENOBUFS */
+	bool pending;  /* in peer->pending */
+	bool full;     /* the sender was told -ENOBUFS */
+	size_t wanted; /* the frame that did not fit then */
 };
 LIST_HEAD(call_list, call);
 TAILQ_HEAD(call_pending, call);

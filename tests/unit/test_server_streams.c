@@ -152,6 +152,31 @@ full_stream_says_so_and_tells_when_there_is_room(void **state)
 }
 
 static void
+message_larger_than_half_a_queue_waits_for_its_room(void **state)
+{
+	struct fixture *fixture = *state;
+	fd_auto int fd = client_connect(fixture);
+	uint64_t call = open_stream(fixture, fd, 1, TTRPC_REMOTE_CLOSED);
+	uint64_t n = 0, i;
+
+	/* The socket takes some; then one waits and another does not fit. */
+	while (send_event(fixture, call, n + 1, 200000) == 0) {
+		n++;
+		fixture_fence(fixture);
+	}
+	fixture_fence(fixture);
+	assert_int_equal(fixture->drained.n, 0);
+	for (i = 1; i <= n; i++)
+		assert_int_equal(expect_event(fixture, fd, 1), i);
+	fixture_wait_for(fixture, &fixture->drained.n, 1);
+	assert_int_equal(send_event(fixture, call, n + 1, 200000), 0);
+	assert_int_equal(expect_event(fixture, fd, 1), n + 1);
+	/* More than a whole queue passes where the queue is empty. */
+	assert_int_equal(send_event(fixture, call, n + 2, 400000), 0);
+	assert_int_equal(expect_event(fixture, fd, 1), n + 2);
+}
+
+static void
 full_stream_does_not_delay_answers_much(void **state)
 {
 	struct fixture *fixture = *state;
@@ -483,6 +508,7 @@ main(void)
 		TEST(failed_stream_ends_with_a_response_after_its_data),
 		TEST(half_close_by_data_is_taken_and_more_is_refused),
 		TEST(full_stream_says_so_and_tells_when_there_is_room),
+		TEST(message_larger_than_half_a_queue_waits_for_its_room),
 		TEST(full_stream_does_not_delay_answers_much),
 		TEST(waiting_calls_of_a_connection_are_bounded),
 		TEST(connections_and_calls_of_one_user_are_bounded),
