@@ -34,7 +34,7 @@ retry_later(struct task *task)
 	if (task->polls == QUICK_RETRIES)
 		log_warning("container %s: its cgroup cannot be emptied yet",
 			    task->container->id);
-	if (task_retry_later(task, wait) < 0)
+	if (task_arm(task, wait) < 0)
 		log_error("container %s: cannot clean up: no memory",
 			  task->container->id);
 }

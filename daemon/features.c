@@ -93,13 +93,6 @@ probe_cgroup2(char *detail)
 }
 
 static bool
-probe_clone3(char *detail)
-{
-	/* a size that no version takes: ENOSYS only where it is missing */
-	return syscall(SYS_clone3, NULL, (size_t)0) < 0 && errno != ENOSYS;
-}
-
-static bool
 probe_mount_api(char *detail)
 {
 	return syscall(SYS_mount_setattr, -1, NULL, 0u, NULL, (size_t)0) < 0 &&
@@ -137,7 +130,6 @@ static const struct {
 	const char *name;
 	bool (*probe)(char *detail);
 } probes[] = {
-	{ "clone3", probe_clone3 },
 	{ "mount_setattr", probe_mount_api },
 	{ "cgroup2", probe_cgroup2 },
 	{ "user-namespaces", probe_userns },

@@ -50,6 +50,7 @@ libnsx_daemon_la_SOURCES += \
 	daemon/events.c daemon/events.h \
 	daemon/explain.c daemon/explain.h \
 	daemon/features.c daemon/features.h \
+	daemon/launch.c \
 	daemon/mapping.c daemon/mapping.h \
 	daemon/methods.c daemon/methods.h daemon/methods_control.c \
 	daemon/methods_query.c daemon/methods_start.c \
@@ -67,6 +68,8 @@ libnsx_daemon_la_SOURCES += \
 	daemon/restore.c daemon/restore.h \
 	daemon/spawner_client.c daemon/spawner_client.h \
 	daemon/spec.c daemon/spec.h \
-	daemon/start.c daemon/start.h \
+	daemon/start.c daemon/start.h daemon/start_part.h \
+	daemon/start_exec.c daemon/start_send.c \
 	daemon/subscribe.c daemon/subscribe.h \
-	daemon/task.c daemon/task.h
+	daemon/task.c daemon/task.h daemon/task_part.h \
+	daemon/task_end.c daemon/task_io.c

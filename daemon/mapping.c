@@ -115,17 +115,18 @@ side_refuse(const struct side *side, const struct idmap *map,
 }
 
 static int
-side_build(enum idmap_preset preset, const struct side *side,
-	   const struct mapping_files *files, uid_t uid, struct idmap *map,
-	   struct error *error)
+side_build(const struct mapping_input *input, const struct side *side,
+	   struct idmap *map, struct error *error)
 {
+	enum idmap_preset preset = input->maps->preset;
 	struct idmap_range ranges[MAX_RANGES];
 	struct idmap_error map_error = { .row = -1 };
 	uint32_t max = UINT32_MAX - 1;
 	size_t n_ranges = 0;
 
 	if (preset == IDMAP_AUTO || preset == IDMAP_KEEP_ID)
-		n_ranges = delegated(files, side->delegations, uid, ranges);
+		n_ranges = delegated(input->files, side->delegations,
+				     input->uid, ranges);
 	if (preset == IDMAP_MAX_UID)
 		max = highest_id(side->own_map);
 	if (idmap_preset_build(preset, side->own, max, ranges, n_ranges, map,
@@ -154,13 +155,15 @@ side_format(const struct idmap *map, const char *kind, char *text,
 }
 
 int
-mapping_build(const struct spec_maps *maps, uid_t uid, gid_t gid,
-	      const struct mapping_files *files, struct mapping *ret,
+mapping_build(const struct mapping_input *input, struct mapping *ret,
 	      struct error *error)
 {
+	const struct spec_maps *maps = input->maps;
 	const struct side sides[2] = {
-		{ "uid", "/proc/self/uid_map", files->subuid, uid },
-		{ "gid", "/proc/self/gid_map", files->subgid, gid },
+		{ "uid", "/proc/self/uid_map", input->files->subuid,
+		  input->uid },
+		{ "gid", "/proc/self/gid_map", input->files->subgid,
+		  input->gid },
 	};
 	int r;
 
@@ -173,11 +176,9 @@ mapping_build(const struct spec_maps *maps, uid_t uid, gid_t gid,
 		ret->uid = maps->uid;
 		ret->gid = maps->gid;
 	} else {
-		r = side_build(maps->preset, &sides[0], files, uid, &ret->uid,
-			       error);
+		r = side_build(input, &sides[0], &ret->uid, error);
 		if (r == 0)
-			r = side_build(maps->preset, &sides[1], files, uid,
-				       &ret->gid, error);
+			r = side_build(input, &sides[1], &ret->gid, error);
 		if (r < 0)
 			return r;
 	}

@@ -19,6 +19,14 @@ struct mapping_files {
 };
 extern const struct mapping_files mapping_files_default;
 
+/* Whose maps: his ids outside. */
+struct mapping_input {
+	const struct spec_maps *maps;
+	uid_t uid;
+	gid_t gid;
+	const struct mapping_files *files;
+};
+
 struct mapping {
 	bool present;
 	struct idmap uid, gid;
@@ -29,11 +37,10 @@ struct mapping {
 };
 
 /*
- * Resolve the maps of spec for this caller. 0 (present false: none asked for)
+ * Resolve the maps for this caller. 0 (present false: none asked for)
  * or -EINVAL with *error: MAP_INVALID naming the row or what is missing.
  */
-must_check int mapping_build(const struct spec_maps *maps, uid_t uid, gid_t gid,
-			     const struct mapping_files *files,
+must_check int mapping_build(const struct mapping_input *input,
 			     struct mapping *ret, struct error *error);
 
 #endif

@@ -103,13 +103,13 @@ const struct rpc_method rpc_methods[] = {
 };
 
 void
-method_refuse(struct daemon *daemon, uint64_t call_id, enum errcode code,
-	      const char *step, const char *object, const char *rule,
-	      const char *hint)
+method_refuse(struct daemon *daemon, uint64_t call_id,
+	      const struct refusal *refusal)
 {
 	struct error error;
 
-	(void)error_set(&error, code, step, object, rule, hint);
+	(void)error_set(&error, refusal->code, refusal->step, refusal->object,
+			refusal->rule, refusal->hint);
 	(void)rpc_fail(daemon->server, call_id, &error);
 }
 
@@ -127,8 +127,11 @@ method_container(struct daemon *daemon, uint64_t call_id,
 	}
 	container = container_find(daemon->containers, caller->uid, id);
 	if (!container)
-		method_refuse(daemon, call_id, ERRCODE_NOT_FOUND, step, id,
-			      "there is no such container of yours",
-			      "see List; ended ones are kept for an hour");
+		method_refuse(
+			daemon, call_id,
+			&(struct refusal){
+				ERRCODE_NOT_FOUND, step, id,
+				"there is no such container of yours",
+				"see List; ended ones are kept for an hour" });
 	return container;
 }

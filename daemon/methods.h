@@ -40,8 +40,11 @@ struct container *method_container(struct daemon *daemon, uint64_t call_id,
 				   const struct rpc_caller *caller,
 				   const char *id, const char *step);
 /* A refusal that is all there is to say. */
-void method_refuse(struct daemon *daemon, uint64_t call_id, enum errcode code,
-		   const char *step, const char *object, const char *rule,
-		   const char *hint);
+struct refusal {
+	enum errcode code;
+	const char *step, *object, *rule, *hint;
+};
+void method_refuse(struct daemon *daemon, uint64_t call_id,
+		   const struct refusal *refusal);
 
 #endif

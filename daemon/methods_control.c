@@ -34,10 +34,12 @@ method_task(struct daemon *daemon, uint64_t call_id,
 		return &container->init;
 	task = find_exec(container, exec_id);
 	if (!task)
-		method_refuse(daemon, call_id, ERRCODE_NOT_FOUND, "find-exec",
-			      exec_id,
-			      "this container has no such exec process",
-			      "the newest 256 that ended are remembered");
+		method_refuse(
+			daemon, call_id,
+			&(struct refusal){
+				ERRCODE_NOT_FOUND, "find-exec", exec_id,
+				"this container has no such exec process",
+				"the newest 256 that ended are remembered" });
 	return task;
 }
 
@@ -101,20 +103,24 @@ METHOD(method_signal)
 		return;
 	if (!request->has_signal || request->signal < 1 ||
 	    request->signal > 64) {
-		method_refuse(daemon, call_id, ERRCODE_INVALID_ARGUMENT,
-			      "check-request", "signal", "must be 1 to 64",
-			      "see signal(7)");
+		method_refuse(daemon, call_id,
+			      &(struct refusal){ ERRCODE_INVALID_ARGUMENT,
+						 "check-request", "signal",
+						 "must be 1 to 64",
+						 "see signal(7)" });
 		return;
 	}
 	task = method_task(daemon, call_id, container, request->exec_id);
 	if (!task)
 		return;
 	if (!task_is_live(task) || task->pid == 0) {
-		method_refuse(daemon, call_id, ERRCODE_FAILED_PRECONDITION,
-			      "signal", container->id,
-			      task->pid ? "it has ended"
-					: "it has no process yet",
-			      "see State");
+		method_refuse(
+			daemon, call_id,
+			&(struct refusal){ ERRCODE_FAILED_PRECONDITION,
+					   "signal", container->id,
+					   task->pid ? "it has ended"
+						     : "it has no process yet",
+					   "see State" });
 		return;
 	}
 	send_signal(daemon, call_id, caller, task, request);
@@ -141,9 +147,11 @@ METHOD(method_wait)
 		     request->has_timeout_ms
 			     ? (request->timeout_ms ? request->timeout_ms : 1)
 			     : 0) < 0) {
-		method_refuse(daemon, call_id, ERRCODE_OVERLOADED, "wait",
-			      "memory", "the daemon has no memory left for it",
-			      "try again later");
+		method_refuse(daemon, call_id,
+			      &(struct refusal){
+				      ERRCODE_OVERLOADED, "wait", "memory",
+				      "the daemon has no memory left for it",
+				      "try again later" });
 		return;
 	}
 	if (task->state == TASK_ENDED)
@@ -187,9 +195,11 @@ METHOD(method_delete)
 		return;
 	}
 	if (park_add(&container->init, PARK_DELETE, call_id, 0) < 0) {
-		method_refuse(daemon, call_id, ERRCODE_OVERLOADED, "delete",
-			      "memory", "the daemon has no memory left for it",
-			      "try again later");
+		method_refuse(daemon, call_id,
+			      &(struct refusal){
+				      ERRCODE_OVERLOADED, "delete", "memory",
+				      "the daemon has no memory left for it",
+				      "try again later" });
 		return;
 	}
 	container->deleting = true;
@@ -223,9 +233,12 @@ METHOD(method_cancel)
 		id = key_find(daemon->containers, caller->uid,
 			      request->key.data, &ignored);
 	if (!id && request->has_key) {
-		method_refuse(daemon, call_id, ERRCODE_NOT_FOUND, "cancel",
-			      "key", "no start of yours has this key",
-			      "keys are 16 bytes, kept while the container is");
+		method_refuse(
+			daemon, call_id,
+			&(struct refusal){ ERRCODE_NOT_FOUND, "cancel", "key",
+					   "no start of yours has this key",
+					   "keys are 16 bytes, kept while the "
+					   "container is" });
 		return;
 	}
 	container = method_container(daemon, call_id, caller, id, "cancel");

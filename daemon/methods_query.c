@@ -30,9 +30,10 @@
 static void
 no_memory(struct daemon *daemon, uint64_t call_id, const char *step)
 {
-	method_refuse(daemon, call_id, ERRCODE_OVERLOADED, step, "memory",
-		      "the daemon has no memory left for it",
-		      "try again later");
+	method_refuse(daemon, call_id,
+		      &(struct refusal){ ERRCODE_OVERLOADED, step, "memory",
+					 "the daemon has no memory left for it",
+					 "try again later" });
 }
 
 METHOD(method_version)
@@ -278,21 +279,21 @@ explain(struct daemon *daemon, uint64_t call_id,
 	};
 	struct explanation explanation = { .n_steps = 0 };
 	ProtobufCBinaryData bootstrap = { 0, NULL };
-	free_auto uint8_t *data = malloc(NLMSG_MAX);
+	free_auto struct plan_message *encoded = malloc(sizeof(*encoded));
 	free_auto struct plan *plan = malloc(sizeof(*plan));
 	int r;
 
-	if (!data || !plan)
+	if (!encoded || !plan)
 		return error_set(error, ERRCODE_OVERLOADED, "explain", "memory",
 				 "the daemon has no memory left",
 				 "try again later");
-	bootstrap.data = data;
+	bootstrap.data = encoded->data;
 	r = plan_build(spec, &input, plan, error);
 	if (r == 0)
-		r = plan_encode(plan, 0, data, NLMSG_MAX, &bootstrap.len,
-				error);
+		r = plan_encode(plan, 0, encoded, error);
 	if (r == 0)
 		r = explain_build(plan, &explanation, error);
+	bootstrap.len = encoded->size;
 	if (r == 0)
 		explain_reply(daemon, call_id, &explanation, &bootstrap);
 	explain_deinit(&explanation);

@@ -13,16 +13,19 @@ spec_for(struct daemon *daemon, uint64_t call_id)
 	struct spec *spec;
 
 	if (daemon->draining) {
-		method_refuse(daemon, call_id, ERRCODE_OVERLOADED, "start",
-			      "nsexecd", "it is shutting down",
-			      "try again in a moment");
+		method_refuse(daemon, call_id,
+			      &(struct refusal){ ERRCODE_OVERLOADED, "start",
+						 "nsexecd",
+						 "it is shutting down",
+						 "try again in a moment" });
 		return NULL;
 	}
 	if (spec_new(&spec) == 0)
 		return spec;
-	method_refuse(daemon, call_id, ERRCODE_OVERLOADED, "start", "memory",
-		      "the daemon has no memory left for it",
-		      "try again later");
+	method_refuse(daemon, call_id,
+		      &(struct refusal){ ERRCODE_OVERLOADED, "start", "memory",
+					 "the daemon has no memory left for it",
+					 "try again later" });
 	return NULL;
 }
 
@@ -53,7 +56,10 @@ METHOD(method_create)
 			   &error) < 0)
 		refused(daemon, call_id, caller, spec, &error);
 	else
-		start_take(daemon, call_id, caller, PARK_CREATE, spec, NULL);
+		start_take(daemon,
+			   &(struct start_call){ call_id, caller, PARK_CREATE,
+						 NULL },
+			   spec);
 }
 
 METHOD(method_run)
@@ -67,7 +73,10 @@ METHOD(method_run)
 	    0)
 		refused(daemon, call_id, caller, spec, &error);
 	else
-		start_take(daemon, call_id, caller, PARK_RUN, spec, NULL);
+		start_take(
+			daemon,
+			&(struct start_call){ call_id, caller, PARK_RUN, NULL },
+			spec);
 }
 
 METHOD(method_exec)
@@ -82,8 +91,10 @@ METHOD(method_exec)
 	if (request_exec(request, spec, &error) < 0)
 		refused(daemon, call_id, caller, spec, &error);
 	else
-		start_take(daemon, call_id, caller, PARK_EXEC, spec,
-			   request->id);
+		start_take(daemon,
+			   &(struct start_call){ call_id, caller, PARK_EXEC,
+						 request->id },
+			   spec);
 }
 
 METHOD(method_start)

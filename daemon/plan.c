@@ -243,8 +243,10 @@ plan_build(const struct spec *spec, const struct plan_input *input,
 	r = plan_caller(spec, input, ret, error);
 	if (r < 0)
 		return r;
-	r = mapping_build(&spec->maps, input->uid, input->gid,
-			  &mapping_files_default, &ret->mapping, error);
+	r = mapping_build(&(struct mapping_input){ &spec->maps, input->uid,
+						   input->gid,
+						   &mapping_files_default },
+			  &ret->mapping, error);
 	if (r < 0)
 		return r;
 	/* garden's executor: all ids are there, so setgroups is of use */
@@ -281,21 +283,21 @@ plan_deinit(struct plan *plan)
 }
 
 int
-plan_encode(struct plan *plan, uint32_t seq, void *buf, size_t buf_size,
-	    size_t *ret_size, struct error *error)
+plan_encode(struct plan *plan, uint32_t seq, struct plan_message *message,
+	    struct error *error)
 {
 	struct bootstrap_error refused;
 	int r;
 
 	plan->boot.seq = seq;
-	r = bootstrap_encode(&plan->boot, buf, buf_size, ret_size, &refused);
+	r = bootstrap_encode(&plan->boot, message->data, sizeof(message->data),
+			     &message->size, &refused);
 	if (r == 0)
 		return 0;
-	(void)error_set(
+	return error_set(
 		error, ERRCODE_INVALID_ARGUMENT, "encode-bootstrap",
 		refused.attr >= 0
 			? bootstrap_attr_name((enum bootstrap_attr)refused.attr)
 			: "message",
 		refused.text, "ask for less in one request");
-	return -EINVAL;
 }

@@ -38,15 +38,19 @@ struct plan {
 must_check int plan_build(const struct spec *spec,
 			  const struct plan_input *input, struct plan *ret,
 			  struct error *error);
+struct plan_message {
+	size_t size;
+	unsigned char data[NLMSG_MAX];
+};
+
 /* Safe twice. */
 void plan_deinit(struct plan *plan);
 
 /*
- * Encode with this seq. 0 and *ret_size, or -EINVAL with *error naming the
+ * Encode with this seq. 0, or -EINVAL with *error naming the
  * attribute and the limit.
  */
-must_check int plan_encode(struct plan *plan, uint32_t seq, void *buf,
-			   size_t buf_size, size_t *ret_size,
-			   struct error *error);
+must_check int plan_encode(struct plan *plan, uint32_t seq,
+			   struct plan_message *message, struct error *error);
 
 #endif

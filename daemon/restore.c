@@ -268,7 +268,7 @@ adopt_leftover(struct container *container, const struct op_message *entry)
 		return;
 	task_init(task, daemon, container,
 		  container_table_task_id(daemon->containers));
-	strcpy(task->exec_id, "0");
+	task->exec_id[0] = '0';
 	task->state = TASK_ENDED;
 	task->answered = true;
 	task->pid = (pid_t)entry->pid;

@@ -83,7 +83,7 @@ spawner_client_new(struct daemon *daemon, const char *path,
 	client->fd = -1;
 	client->last = &client->first;
 	client->address.sun_family = AF_UNIX;
-	strcpy(client->address.sun_path, path);
+	memcpy(client->address.sun_path, path, strlen(path) + 1);
 	client->buffer = malloc(ANSWER_MAX);
 	r = client->buffer ? watch_new_timer(daemon->loop, client_on_timer,
 					     client, &client->timer)

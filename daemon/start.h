@@ -10,13 +10,16 @@
 #include "daemon/park.h"
 #include "daemon/rpc.h"
 
-/*
- * Takes spec. The call is answered, now or later. kind: PARK_CREATE, PARK_RUN,
- * or PARK_EXEC with the container's id or name in target.
- */
-void start_take(struct daemon *daemon, uint64_t call_id,
-		const struct rpc_caller *caller, enum park_kind kind,
-		struct spec *spec, const char *target);
+/* kind: PARK_CREATE, PARK_RUN, or PARK_EXEC into target (id or name). */
+struct start_call {
+	uint64_t call_id;
+	const struct rpc_caller *caller;
+	enum park_kind kind;
+	const char *target;
+};
+/* Takes spec. The call is answered, now or later. */
+void start_take(struct daemon *daemon, const struct start_call *call,
+		struct spec *spec);
 /* The caller left while its descriptors were awaited. */
 void start_gone(struct daemon *daemon, uint64_t call_id);
 /* Forget all that wait for descriptors. */

@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "daemon/container_table.h"
@@ -30,20 +29,13 @@
 #include "daemon/proc_stat.h"
 #include "daemon/record_store.h"
 #include "daemon/spawner_client.h"
+#include "daemon/task_part.h"
 #include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/sys.h"
 
-#define PHASE_MS 10000
-#define POLL_MS 5
 #define ORPHAN_POLL_MS 50
 #define ORPHAN_POLLS 200u /* 10 s: some inits reap slowly */
-#define REPORT_MAX 4096
-
-static int task_arm(struct task *task, int64_t timeout_ms);
-static void task_arm_phase(struct task *task, int64_t now);
-static void channel_close(struct task *task);
-static void channel_drain(struct task *task);
 
 void
 error_from_message(struct error *error, const struct op_message *msg)
@@ -79,159 +71,6 @@ error_from_spawner(struct error *error, int r, const char *step)
 				"too much is waiting for the spawner",
 				"try again later");
 	error->failure.error = r == -ENOTCONN ? 0 : -r;
-}
-
-static void
-publish(struct task *task, enum event_type type)
-{
-	struct container *container = task->container;
-	struct event_draft draft = {
-		.type = type,
-		.owner = container->owner,
-		.container = container->id,
-		.name = container->name,
-		.exec_id = task->exec_id,
-		.pid = task->pid,
-		.pid_inode = task->pid_inode,
-		.exit = task->exit.present ? &task->exit : NULL,
-		.error = type == EVENT_FAILED ? task->failure : NULL,
-	};
-
-	event_publish(task->daemon->events, &draft);
-}
-
-void
-task_count(struct task *task, bool counted)
-{
-	if (task->counted == counted)
-		return;
-	task->counted = counted;
-	container_table_count_in_flight(task->daemon->containers,
-					task->container->owner,
-					counted ? 1 : -1);
-}
-
-/* Ends */
-
-/* The terminal record, written before the event and before the reap. */
-static void
-record_end(struct task *task)
-{
-	struct container *container = task->container;
-	struct daemon *daemon = task->daemon;
-	struct owner *owner;
-	int r;
-
-	if (task->restored && task->terminal.owner)
-		return;
-	if (task_is_init(task)) {
-		container->ended_ns = clock_ns(CLOCK_BOOTTIME);
-		owner = owner_counts(daemon->containers, container->owner);
-		if (owner) {
-			owner->live--;
-			owner->ended++;
-		}
-	} else {
-		container->n_execs--;
-	}
-	task->terminal = event_next(daemon->events, container->owner);
-	r = record_store_write(daemon, task, NSEXEC__RECORD__STAGE__ENDED);
-	if (r < 0)
-		log_error("container %s: cannot record its end: %s",
-			  container->id, strerror(-r));
-}
-
-void
-task_fail(struct task *task, const struct error *error)
-{
-	task->failure = malloc(sizeof(*task->failure));
-	if (task->failure)
-		*task->failure = *error;
-	task->state = TASK_ENDED;
-	channel_close(task);
-	task_count(task, false);
-	record_end(task);
-	log_error_record(LOG_LEVEL_INFO, task->container->id, error);
-	publish(task, EVENT_FAILED);
-	park_failed(task, error);
-	task_clean_up(task);
-}
-
-void
-task_exit(struct task *task, const struct task_exit *exit)
-{
-	task->exit = *exit;
-	task->exit.present = true;
-	task->exit.realtime_ns = clock_ns(CLOCK_REALTIME);
-	task->state = TASK_ENDED;
-	channel_close(task);
-	task_count(task, false);
-	record_end(task);
-	publish(task, task_is_init(task) ? EVENT_EXITED : EVENT_EXEC_EXITED);
-	park_exited(task);
-	task_clean_up(task);
-}
-
-/* It ended without exec and without saying why. */
-static void
-fail_died(struct task *task, const struct op_message *msg)
-{
-	struct error error;
-	int status = (int)msg->wait_status;
-
-	(void)error_set(&error, ERRCODE_STAGE_FAILED,
-			task->state == TASK_STARTING ? "set-up" : "exec",
-			task->container->id, "",
-			"look for an out-of-memory kill or a signal from "
-			"elsewhere");
-	error.failure.stage = STAGE_INIT;
-	if (WIFSIGNALED(status))
-		error_rule(&error, "signal %d killed it before it ran",
-			   WTERMSIG(status));
-	else
-		error_rule(&error, "it exited with %d before it ran",
-			   WEXITSTATUS(status));
-	if (task->state == TASK_COMMITTED && task->restored) {
-		error.code = ERRCODE_ABORTED_RESTART;
-		error_hint(&error, "nsexecd was restarted just then; "
-				   "repeat the request");
-		error.retryable = true;
-	}
-	task_fail(task, &error);
-}
-
-/* Nothing hangs on the answer: the end is seen by the pidfd. */
-static void
-kill_on_answer(struct daemon *daemon, uint64_t id,
-	       const struct op_message *answer, int fd)
-{
-	fd_close(&fd);
-}
-
-void
-task_kill(struct task *task)
-{
-	struct spawner_small small = {
-		.op = task_is_init(task) ? OP_KILL_ALL : OP_SIGNAL,
-		.container = task->container->id,
-		.signal = 9,
-		.has_uid = true,
-		.uid = task->container->owner,
-		.caller_fd = -1,
-		.fn = kill_on_answer,
-		.id = task->id,
-	};
-
-	if (!task_is_init(task)) {
-		/* closing the channel ends it at its gate */
-		channel_close(task);
-		if (!task->pid || task->reaped)
-			return;
-		small.pid = task->pid;
-	}
-	if (spawner_send_small(task->daemon->spawner, &small) < 0)
-		log_warning("container %s: cannot kill it just now",
-			    task->container->id);
 }
 
 /* Status */
@@ -304,11 +143,12 @@ run(struct task *task)
 {
 	task->execed = true;
 	task->state = TASK_RUNNING;
-	channel_close(task);
+	task_close_channel(task);
 	task->timer = watch_free(task->timer);
 	task_count(task, false);
 	task->started_ns = clock_ns(CLOCK_REALTIME);
-	publish(task, task_is_init(task) ? EVENT_STARTED : EVENT_EXEC_STARTED);
+	task_publish(task,
+		     task_is_init(task) ? EVENT_STARTED : EVENT_EXEC_STARTED);
 	park_started(task);
 }
 
@@ -371,7 +211,7 @@ set_up(struct task *task)
 		task_count(task, false);
 	}
 	if (task_is_init(task))
-		publish(task, EVENT_CREATED);
+		task_publish(task, EVENT_CREATED);
 	if (!commit)
 		park_created(task);
 }
@@ -403,7 +243,7 @@ starting_on_error(struct task *task, struct task_input *input)
 
 	task->answered = true;
 	/* what the stage said itself is nearer to the cause */
-	channel_drain(task);
+	task_drain_channel(task);
 	if (task->state != TASK_STARTING)
 		return;
 	error_from_message(&error, input->msg);
@@ -425,7 +265,7 @@ any_on_pidfd(struct task *task, struct task_input *input)
 {
 	enum task_state before = task->state;
 
-	channel_drain(task);
+	task_drain_channel(task);
 	if (task->state == before)
 		task_ask_status(task);
 }
@@ -442,13 +282,13 @@ gate_on_status(struct task *task, struct task_input *input)
 		exit = exit_from(input->msg);
 		task_exit(task, &exit);
 	} else if (task->exited) {
-		channel_drain(task);
+		task_drain_channel(task);
 		if (task->state != TASK_ENDED)
-			fail_died(task, input->msg);
+			task_fail_died(task, input->msg);
 	} else if (task->state == TASK_COMMITTED && task->channel < 0 &&
 		   task->timer) {
 		/* no channel tells the moment of exec: look again soon */
-		watch_timer_set(task->timer, POLL_MS);
+		watch_timer_set(task->timer, TASK_POLL_MS);
 	}
 }
 
@@ -640,215 +480,4 @@ task_dispatch(struct task *task, enum task_event event,
 	if (fn)
 		fn(task, input);
 	fd_close(&input->fd);
-}
-
-/* The init channel */
-
-static void
-channel_close(struct task *task)
-{
-	task->channel_watch = watch_free(task->channel_watch);
-	fd_close(&task->channel);
-}
-
-/* 1: something was said; 0: nothing now; -1: end of file or nonsense */
-static int
-channel_read(struct task *task)
-{
-	unsigned char data[REPORT_MAX];
-	struct nlmsg_error nlmsg_error;
-	struct op_message msg;
-	struct task_input input = { .msg = &msg, .fd = -1 };
-	size_t n_fds;
-	ssize_t size;
-
-	if (task->channel < 0)
-		return 0;
-	size = fd_recv(task->channel, data, sizeof(data), NULL, 0, &n_fds);
-	if (size == -EAGAIN || size == -EINTR)
-		return 0;
-	if (size <= 0 || op_decode(data, (size_t)size, &msg, &nlmsg_error) < 0)
-		return -1;
-	if (msg.header.type == REPORT_READY)
-		task_dispatch(task, TASK_ON_READY, &input);
-	else if (msg.header.type == REPORT_FAILED)
-		task_dispatch(task, TASK_ON_FAILURE, &input);
-	else
-		return -1;
-	return 1;
-}
-
-/* Take everything that is there; a stage says two things at most. */
-static void
-channel_drain(struct task *task)
-{
-	for (int i = 0; i < 4; i++) {
-		int r = channel_read(task);
-
-		if (r < 0)
-			channel_close(task);
-		if (r <= 0)
-			return;
-	}
-}
-
-static void
-channel_on_fd(void *userdata, int fd, unsigned int events)
-{
-	struct task *task = userdata;
-	struct task_input input = { .fd = -1 };
-	int r = channel_read(task);
-
-	if (r >= 0)
-		return;
-	channel_close(task);
-	task_dispatch(task, TASK_ON_EOF, &input);
-}
-
-int
-task_watch_channel(struct task *task, int fd)
-{
-	int r = watch_new_fd(task->daemon->loop, fd, LOOP_READ, channel_on_fd,
-			     task, &task->channel_watch);
-
-	if (r == 0)
-		task->channel = fd;
-	return r;
-}
-
-static void
-pidfd_on_fd(void *userdata, int fd, unsigned int events)
-{
-	struct task *task = userdata;
-	struct task_input input = { .fd = -1 };
-
-	/* level-triggered and said once is enough */
-	task->pidfd_watch = watch_free(task->pidfd_watch);
-	task_dispatch(task, TASK_ON_PIDFD, &input);
-}
-
-int
-task_watch_pidfd(struct task *task, int fd)
-{
-	struct stat st;
-	int r;
-
-	if (fd < 0)
-		return -EBADF;
-	if (task->daemon->core->pidfs && fstat(fd, &st) == 0)
-		task->pid_inode = st.st_ino;
-	r = watch_new_fd(task->daemon->loop, fd, LOOP_READ, pidfd_on_fd, task,
-			 &task->pidfd_watch);
-	if (r == 0)
-		task->pidfd = fd;
-	return r;
-}
-
-static void
-task_on_timer(void *userdata)
-{
-	struct task *task = userdata;
-	struct task_input input = { .fd = -1 };
-	int64_t now = clock_boottime_ms();
-
-	if (task->state == TASK_ENDED) {
-		task_clean_up(task);
-	} else if (task->orphan) {
-		task_dispatch(task, TASK_ON_LOST, &input);
-	} else if (now < task->deadline_ms) {
-		task_ask_status(task);
-		watch_timer_set(task->timer, POLL_MS);
-	} else if (task->state != task->armed &&
-		   now < task->start_deadline_ms) {
-		/* another phase began meanwhile: it has a time of its own */
-		task_arm_phase(task, now);
-	} else {
-		task_dispatch(task, TASK_ON_DEADLINE, &input);
-	}
-}
-
-static int
-task_arm(struct task *task, int64_t timeout_ms)
-{
-	int r = 0;
-
-	if (!task->timer)
-		r = watch_new_timer(task->daemon->loop, task_on_timer, task,
-				    &task->timer);
-	if (r == 0)
-		watch_timer_set(task->timer, timeout_ms);
-	return r;
-}
-
-int
-task_retry_later(struct task *task, int64_t timeout_ms)
-{
-	return task_arm(task, timeout_ms);
-}
-
-static void
-task_arm_phase(struct task *task, int64_t now)
-{
-	int64_t left = task->start_deadline_ms - now;
-
-	if (left > PHASE_MS)
-		left = PHASE_MS;
-	task->armed = task->state;
-	task->deadline_ms = now + left;
-	watch_timer_set(task->timer, left);
-}
-
-int
-task_set_deadline(struct task *task, uint32_t timeout_ms)
-{
-	int64_t now = clock_boottime_ms();
-	int r = task_arm(task, -1);
-
-	if (r < 0)
-		return r;
-	task->start_deadline_ms = now + timeout_ms;
-	task_arm_phase(task, now);
-	return 0;
-}
-
-/* Answers of START, EXEC and OPEN */
-
-void
-task_on_start_answer(struct daemon *daemon, uint64_t id,
-		     const struct op_message *answer, int fd)
-{
-	struct task *task = task_find(daemon->containers, id);
-	struct task_input input = { .msg = answer, .fd = fd };
-
-	if (!task || !answer) {
-		/* not answered: what became of it is found by LIST */
-		fd_close(&fd);
-		return;
-	}
-	task_dispatch(task,
-		      answer->header.type == ANSWER_CHILD ? TASK_ON_CHILD
-							  : TASK_ON_ERROR,
-		      &input);
-}
-
-void
-task_on_open_answer(struct daemon *daemon, uint64_t id,
-		    const struct op_message *answer, int fd)
-{
-	struct task *task = task_find(daemon->containers, id);
-	struct error error;
-	struct task_input input = { .msg = answer, .fd = -1, .error = &error };
-
-	fd_close(&fd);
-	if (!task)
-		return;
-	task->opening = false;
-	if (!answer)
-		return; /* found out by LIST */
-	if (answer->header.type == ANSWER_DONE) {
-		task_dispatch(task, TASK_ON_OPENED, &input);
-		return;
-	}
-	error_from_message(&error, answer);
-	task_dispatch(task, TASK_ON_NOT_OPENED, &input);
 }

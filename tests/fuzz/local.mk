@@ -94,3 +94,49 @@ fuzz-text: $(FUZZ_TEXT_FILES)
 		-o $(abs_top_builddir)/$@ $(JANSSON_LIBS)
 
 fuzz-programs: $(FUZZ_TARGETS)
+
+# request: a caller's protobuf up to the bootstrap message.
+FUZZ_REQUEST_FILES = tests/fuzz/fuzz_request.c daemon/error.c daemon/mapping.c \
+	daemon/plan.c daemon/request.c daemon/request_exec.c \
+	daemon/request_maps.c daemon/request_mounts.c \
+	daemon/request_process.c daemon/spec.c \
+	$(libnsx_proto_la_SOURCES) $(libnsx_lib_la_SOURCES)
+check_PROGRAMS += tests/fuzz/corpus_request
+TESTS += tests/fuzz/corpus_request
+tests_fuzz_corpus_request_SOURCES = tests/fuzz/fuzz_request.c \
+	tests/fuzz/run_corpus.c
+tests_fuzz_corpus_request_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/proto \
+	-DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/request"'
+tests_fuzz_corpus_request_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS)
+tests_fuzz_corpus_request_LDADD = libnsx-daemon.la
+EXTRA_DIST += tests/fuzz/corpus/request
+FUZZ_TARGETS += fuzz-request
+fuzz-request: $(FUZZ_REQUEST_FILES) proto/nsexec.pb-c.c
+	$(AM_V_CC)cd $(top_srcdir) && $(FUZZ_CC) $(FUZZ_CFLAGS) -I. \
+		-I$(abs_top_builddir) -I$(abs_top_builddir)/proto \
+		-D_GNU_SOURCE $(PROTOBUF_C_CFLAGS) \
+		$(filter %.c,$(FUZZ_REQUEST_FILES)) \
+		$(abs_top_builddir)/proto/nsexec.pb-c.c \
+		-o $(abs_top_builddir)/$@ $(PROTOBUF_C_LIBS)
+
+# record: what nsexecd reads back of itself.
+FUZZ_RECORD_FILES = tests/fuzz/fuzz_record.c daemon/boot.c \
+	daemon/container.c daemon/loop.c daemon/record.c \
+	$(libnsx_proto_la_SOURCES) $(libnsx_lib_la_SOURCES)
+check_PROGRAMS += tests/fuzz/corpus_record
+TESTS += tests/fuzz/corpus_record
+tests_fuzz_corpus_record_SOURCES = tests/fuzz/fuzz_record.c \
+	tests/fuzz/run_corpus.c
+tests_fuzz_corpus_record_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/proto \
+	-DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/record"'
+tests_fuzz_corpus_record_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS)
+tests_fuzz_corpus_record_LDADD = libnsx-daemon.la
+EXTRA_DIST += tests/fuzz/corpus/record
+FUZZ_TARGETS += fuzz-record
+fuzz-record: $(FUZZ_RECORD_FILES) proto/record.pb-c.c
+	$(AM_V_CC)cd $(top_srcdir) && $(FUZZ_CC) $(FUZZ_CFLAGS) -I. \
+		-I$(abs_top_builddir) -I$(abs_top_builddir)/proto \
+		-D_GNU_SOURCE $(PROTOBUF_C_CFLAGS) $(EVENT_CFLAGS) \
+		$(filter %.c,$(FUZZ_RECORD_FILES)) \
+		$(abs_top_builddir)/proto/record.pb-c.c \
+		-o $(abs_top_builddir)/$@ $(PROTOBUF_C_LIBS) $(EVENT_LIBS)

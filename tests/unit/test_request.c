@@ -362,13 +362,12 @@ plan_of_a_good_request_encodes(void **state)
 	struct plan *plan = plan_of(s, 0, 0);
 	struct bootstrap_error refused;
 	static struct bootstrap decoded;
-	static uint8_t data[NLMSG_MAX];
-	size_t size;
+	static struct plan_message message;
 
-	assert_int_equal(
-		plan_encode(plan, 5, data, sizeof(data), &size, &s->error), 0);
-	assert_int_equal(bootstrap_decode(DIALECT_NX, BOOTSTRAP_TYPE, data,
-					  size, &decoded, &refused),
+	assert_int_equal(plan_encode(plan, 5, &message, &s->error), 0);
+	assert_int_equal(bootstrap_decode(DIALECT_NX, BOOTSTRAP_TYPE,
+					  message.data, message.size, &decoded,
+					  &refused),
 			 0);
 	assert_int_equal(decoded.seq, 5);
 	assert_int_equal(decoded.uid, 0);
@@ -458,13 +457,16 @@ auto_preset_uses_the_callers_delegated_ranges(void **state)
 	}
 	const struct mapping_files where = { paths[0], paths[1], paths[2] };
 
-	assert_int_equal(
-		mapping_build(&maps, 1000, 1000, &where, mapping, &error), 0);
+	assert_int_equal(mapping_build(&(struct mapping_input){ &maps, 1000,
+								1000, &where },
+				       mapping, &error),
+			 0);
 	assert_string_equal(mapping->uid_text, "0 1000 1\n1 100000 65536\n");
 	assert_string_equal(mapping->gid_text, "0 1000 1\n1 200000 65536\n");
-	assert_int_equal(
-		mapping_build(&maps, 1001, 1001, &where, mapping, &error),
-		-EINVAL);
+	assert_int_equal(mapping_build(&(struct mapping_input){ &maps, 1001,
+								1001, &where },
+				       mapping, &error),
+			 -EINVAL);
 	assert_int_equal(error.code, ERRCODE_MAP_INVALID);
 	for (size_t i = 0; i < 3; i++)
 		unlink(paths[i]);

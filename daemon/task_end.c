@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a task ends: on record, told as its terminal event, answered to whoever
+ * waits, then cleaned up (clean_up.c). Each task comes here exactly once.
+ */
+#include "daemon/task.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "daemon/container_table.h"
+#include "daemon/events.h"
+#include "daemon/log.h"
+#include "daemon/park.h"
+#include "daemon/record_store.h"
+#include "daemon/spawner_client.h"
+#include "daemon/task_part.h"
+#include "lib/clock.h"
+#include "lib/fd.h"
+
+void
+task_publish(struct task *task, enum event_type type)
+{
+	struct container *container = task->container;
+	struct event_draft draft = {
+		.type = type,
+		.owner = container->owner,
+		.container = container->id,
+		.name = container->name,
+		.exec_id = task->exec_id,
+		.pid = task->pid,
+		.pid_inode = task->pid_inode,
+		.exit = task->exit.present ? &task->exit : NULL,
+		.error = type == EVENT_FAILED ? task->failure : NULL,
+	};
+
+	event_publish(task->daemon->events, &draft);
+}
+
+void
+task_count(struct task *task, bool counted)
+{
+	if (task->counted == counted)
+		return;
+	task->counted = counted;
+	container_table_count_in_flight(task->daemon->containers,
+					task->container->owner,
+					counted ? 1 : -1);
+}
+
+/* Ends */
+
+/* The terminal record, written before the event and before the reap. */
+static void
+record_end(struct task *task)
+{
+	struct container *container = task->container;
+	struct daemon *daemon = task->daemon;
+	struct owner *owner;
+	int r;
+
+	if (task->restored && task->terminal.owner)
+		return;
+	if (task_is_init(task)) {
+		container->ended_ns = clock_ns(CLOCK_BOOTTIME);
+		owner = owner_counts(daemon->containers, container->owner);
+		if (owner) {
+			owner->live--;
+			owner->ended++;
+		}
+	} else {
+		container->n_execs--;
+	}
+	task->terminal = event_next(daemon->events, container->owner);
+	r = record_store_write(daemon, task, NSEXEC__RECORD__STAGE__ENDED);
+	if (r < 0)
+		log_error("container %s: cannot record its end: %s",
+			  container->id, strerror(-r));
+}
+
+void
+task_fail(struct task *task, const struct error *error)
+{
+	task->failure = malloc(sizeof(*task->failure));
+	if (task->failure)
+		*task->failure = *error;
+	task->state = TASK_ENDED;
+	task_close_channel(task);
+	task_count(task, false);
+	record_end(task);
+	log_error_record(LOG_LEVEL_INFO, task->container->id, error);
+	task_publish(task, EVENT_FAILED);
+	park_failed(task, error);
+	task_clean_up(task);
+}
+
+void
+task_exit(struct task *task, const struct task_exit *exit)
+{
+	task->exit = *exit;
+	task->exit.present = true;
+	task->exit.realtime_ns = clock_ns(CLOCK_REALTIME);
+	task->state = TASK_ENDED;
+	task_close_channel(task);
+	task_count(task, false);
+	record_end(task);
+	task_publish(task,
+		     task_is_init(task) ? EVENT_EXITED : EVENT_EXEC_EXITED);
+	park_exited(task);
+	task_clean_up(task);
+}
+
+/* It ended without exec and without saying why. */
+void
+task_fail_died(struct task *task, const struct op_message *msg)
+{
+	struct error error;
+	int status = (int)msg->wait_status;
+
+	(void)error_set(&error, ERRCODE_STAGE_FAILED,
+			task->state == TASK_STARTING ? "set-up" : "exec",
+			task->container->id, "",
+			"look for an out-of-memory kill or a signal from "
+			"elsewhere");
+	error.failure.stage = STAGE_INIT;
+	if (WIFSIGNALED(status))
+		error_rule(&error, "signal %d killed it before it ran",
+			   WTERMSIG(status));
+	else
+		error_rule(&error, "it exited with %d before it ran",
+			   WEXITSTATUS(status));
+	if (task->state == TASK_COMMITTED && task->restored) {
+		error.code = ERRCODE_ABORTED_RESTART;
+		error_hint(&error, "nsexecd was restarted just then; "
+				   "repeat the request");
+		error.retryable = true;
+	}
+	task_fail(task, &error);
+}
+
+/* Nothing hangs on the answer: the end is seen by the pidfd. */
+static void
+kill_on_answer(struct daemon *daemon, uint64_t id,
+	       const struct op_message *answer, int fd)
+{
+	fd_close(&fd);
+}
+
+void
+task_kill(struct task *task)
+{
+	struct spawner_small small = {
+		.op = task_is_init(task) ? OP_KILL_ALL : OP_SIGNAL,
+		.container = task->container->id,
+		.signal = 9,
+		.has_uid = true,
+		.uid = task->container->owner,
+		.caller_fd = -1,
+		.fn = kill_on_answer,
+		.id = task->id,
+	};
+
+	if (!task_is_init(task)) {
+		/* closing the channel ends it at its gate */
+		task_close_channel(task);
+		if (!task->pid || task->reaped)
+			return;
+		small.pid = task->pid;
+	}
+	if (spawner_send_small(task->daemon->spawner, &small) < 0)
+		log_warning("container %s: cannot kill it just now",
+			    task->container->id);
+}
