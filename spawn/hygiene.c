@@ -107,14 +107,14 @@ raise_rlimits(struct stage_context *context)
 	for (i = 0; i < msg->n_rlimits; i++) {
 		const struct bootstrap_rlimit *asked = &msg->rlimits[i];
 
-		if (getrlimit((int)asked->resource, &now) < 0)
+		if (getrlimit(asked->resource, &now) < 0)
 			return stage_fail(context, "rlimits", "getrlimit",
 					  errno, "resource %u",
 					  asked->resource);
 		if (asked->hard <= now.rlim_max)
 			continue;
 		now.rlim_max = asked->hard;
-		if (setrlimit((int)asked->resource, &now) < 0)
+		if (setrlimit(asked->resource, &now) < 0)
 			return stage_fail(context, "rlimits", "setrlimit",
 					  errno, "resource %u hard %lu",
 					  asked->resource,
@@ -161,7 +161,7 @@ hygiene_rlimits(struct stage_context *context)
 	for (i = 0; i < msg->n_rlimits; i++) {
 		limit.rlim_cur = msg->rlimits[i].soft;
 		limit.rlim_max = msg->rlimits[i].hard;
-		if (setrlimit((int)msg->rlimits[i].resource, &limit) < 0)
+		if (setrlimit(msg->rlimits[i].resource, &limit) < 0)
 			return stage_fail(context, NULL, "setrlimit", errno,
 					  "resource %u soft %lu hard %lu",
 					  msg->rlimits[i].resource,
