@@ -238,6 +238,9 @@ relay_fail_with_init(struct stage_context *context)
 		(void)!relay_tell_spawner(context);
 	(void)sys_pidfd_send_signal(context->init_pidfd, SIGKILL);
 	relay_end_mapper(context);
+	/* Init ended first and has said why, or the spawner is gone. */
+	if (failure.error == EPIPE)
+		_exit(1);
 	context->failure = failure;
 	stage_die(context);
 }
