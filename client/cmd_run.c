@@ -243,6 +243,8 @@ create(struct start_opts *opts)
 	int status, r;
 
 	r = nsexec_call_create(ctl->nsexec, opts->spec, &start, &call);
+	if (ctl_wake(ctl, r))
+		r = nsexec_call_create(ctl->nsexec, opts->spec, &start, &call);
 	if (r >= 0)
 		r = nsexec_call_await(call, -1);
 	if (r >= 0)

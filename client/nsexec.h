@@ -28,6 +28,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
 #define NSEXEC_DEFAULT_ADDRESS "unix:/run/nsexecd/nsexecd.sock"
 /* Descriptors per start, over stdio, joins and passed ones. */
 #define NSEXEC_MAX_FDS 32
@@ -420,9 +421,11 @@ struct nsexec_start {
  * nsexec_call_free() at any time; freeing a call that is in flight forgets it,
  * the daemon still does it. 0; -ENOMEM; -EMSGSIZE (request over 4 MiB); the
  * status of a bad spec; -ENOTCONN (the connection broke earlier); for the
- * starting ones also the errors of connecting and sending on the fd socket.
- * spec, start and texts are not used after the return, but descriptors in the
- * spec must stay open until the call is done. An id may be a name.
+ * starting ones also the errors of connecting and sending on the fd socket:
+ * -ENOENT or -ECONNREFUSED if this connection activated the daemon and it has
+ * not answered anything yet (nsexec_version()). spec, start and texts are not
+ * used after the return, but descriptors in the spec must stay open until the
+ * call is done. An id may be a name.
  */
 int nsexec_call_version(struct nsexec *nsexec, struct nsexec_call **ret);
 int nsexec_call_create(struct nsexec *nsexec, const struct nsexec_spec *spec,
