@@ -327,8 +327,10 @@ container_restore(const Nsexec__Record__Task *record,
 		memcpy(container->key, record->key.data, SPEC_KEY_SIZE);
 		container->hash = record->hash;
 	}
-	container->command = strndup((const char *)record->command.data,
-				     record->command.len);
+	container->command = record->command.len
+				     ? strndup((char *)record->command.data,
+					       record->command.len)
+				     : strdup("");
 	container->labels = calloc(record->n_labels + 1, sizeof(char *));
 	if (!container->command || !container->labels)
 		return -ENOMEM;
