@@ -30,8 +30,8 @@
  *                -> DONE when it is gone
  *   PROCESSES 62013 CONTAINER, UID = owner -> DONE with PIDS
  *
- * OPEN, SIGNAL and KILL_ALL may carry UID, the container's owner; else it is the
- * caller, and for uid 0 or without a caller the one owner that has this id.
+ * OPEN, SIGNAL and KILL_ALL may carry UID, the container's owner; else it is
+ * the caller, and for uid 0 or without a caller the one owner that has this id.
  * The caller's connection is one that was accepted from a listener bound by
  * root in the file system; anything else is refused.
  *
