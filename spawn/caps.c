@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -49,12 +50,12 @@ caps_get(struct capset_words *ret)
 }
 
 void
-caps_build(const struct bootstrap_caps *asked, bool admin,
+caps_build(const struct bootstrap_caps *asked, bool keep,
 	   const struct capset_words *held, struct capset_words *ret)
 {
 	const struct capset_words none = { 0, 0, 0 };
 
-	*ret = admin ? *held : none;
+	*ret = keep ? *held : none;
 	ret->inheritable = 0;
 	if (asked->present & BOOTSTRAP_CAPS_PERMITTED)
 		ret->permitted = asked->permitted;
@@ -65,6 +66,18 @@ caps_build(const struct bootstrap_caps *asked, bool admin,
 	/* A permitted set named alone bounds the effective one. */
 	if (!(asked->present & BOOTSTRAP_CAPS_EFFECTIVE))
 		ret->effective &= ret->permitted;
+}
+
+/*
+ * Does what is held stay where nothing else is asked? An ordinary caller's
+ * relay dropped everything: what its init holds was given by a user namespace
+ * that is the caller's own, and ends at that namespace (user_namespaces(7)).
+ */
+static bool
+caps_stay(const struct stage_context *context)
+{
+	return stage_is_admin(context) ||
+	       ((context->create | context->joined) & CLONE_NEWUSER);
 }
 
 static struct bootstrap_caps
@@ -111,8 +124,7 @@ caps_prepare(struct stage_context *context)
 
 	if (asked.present & BOOTSTRAP_CAPS_BOUNDING)
 		keep = asked.bounding;
-	if ((asked.present & BOOTSTRAP_CAPS_BOUNDING) ||
-	    !stage_is_admin(context)) {
+	if ((asked.present & BOOTSTRAP_CAPS_BOUNDING) || !caps_stay(context)) {
 		r = bounding_set(context, keep);
 		if (r < 0)
 			return r;
@@ -155,7 +167,7 @@ caps_finish(struct stage_context *context)
 	if (r < 0)
 		return stage_fail(context, "capabilities", "capget", -r, "%s",
 				  "");
-	caps_build(&asked, stage_is_admin(context), &held, &wanted);
+	caps_build(&asked, caps_stay(context), &held, &wanted);
 	if (wanted.effective != held.effective ||
 	    wanted.permitted != held.permitted ||
 	    wanted.inheritable != held.inheritable) {

@@ -24,10 +24,11 @@ must_check int caps_set(const struct capset_words *words);
 must_check int caps_get(struct capset_words *ret);
 
 /*
- * Pure: the three words to set, from what is held, what was asked and who
- * asked. Nothing is added that is not held: the kernel refuses that.
+ * Pure: the three words to set, from what is held, what was asked and whether
+ * what is held stays. Nothing is added that is not held: the kernel refuses
+ * that.
  */
-void caps_build(const struct bootstrap_caps *asked, bool admin,
+void caps_build(const struct bootstrap_caps *asked, bool keep,
 		const struct capset_words *held, struct capset_words *ret);
 
 /* Before the ids change: bounding set, and keep what is permitted. */

@@ -473,9 +473,18 @@ class Process(StageTest):
         status = self.status(run)
         self.assertEqual(int(status["CapEff"], 16), 0x3000)
         self.assertEqual(int(status["CapBnd"], 16), 0x3000)
+
+    def test_ordinary_root_in_its_namespace_has_what_the_kernel_gives(self):
         run = self.run_stage(CALLER, "new=user", *OWN_MAPS, argv=(
             "/bin/cat", "/proc/self/status"))
-        self.assertEqual(int(self.status(run)["CapEff"], 16), 0)
+        self.assert_ok(run)
+        status = self.status(run)
+        everything = int(open("/proc/self/status").read()
+                         .split("CapBnd:")[1].split()[0], 16)
+        self.assertEqual(int(status["CapEff"], 16) & everything, everything)
+        self.assertEqual(int(status["CapInh"], 16), 0)
+        self.assertEqual(int(status["CapAmb"], 16), 0)
+        self.assertEqual(status["NoNewPrivs"], "1")
 
     def test_capability_not_held_is_refused(self):
         run = self.run_stage(CALLER, "caps=:1:1::")
