@@ -30,6 +30,18 @@ struct sample {
 	uint64_t exit_ns; /* until the caller knows that it exited */
 };
 
+/* Several starts at once, for a while. */
+struct load {
+	unsigned int in_flight;
+	uint64_t duration_ns;
+};
+
+/* A runtime may fail a start under load: that is told, and not counted. */
+struct rate {
+	double per_second;
+	unsigned int failed;
+};
+
 /* What a command-line contestant is run as; built by bench/run.py. */
 struct command {
 	char **argv;	     /* NULL-terminated, "%d" stands for a number */
@@ -73,15 +85,14 @@ must_check int client_open(const char *path, const char *payload,
 struct client *client_free(struct client *client);
 must_check int client_once(struct client *client, enum profile profile,
 			   bool plain, struct sample *ret);
-/* Starts ended within seconds with in_flight at once. -errno. */
+/* Starts that ended within the time. -errno; the daemon may fail none. */
 must_check int client_rate(struct client *client, enum profile profile,
-			   bool plain, unsigned int in_flight, double seconds,
-			   double *ret_rate);
+			   bool plain, const struct load *load,
+			   struct rate *ret);
 
 /* The same for the floor and for commands: children of this process. */
 must_check int process_rate(const struct contestant *contestant,
 			    enum profile profile, const char *payload,
-			    unsigned int in_flight, double seconds,
-			    double *ret_rate);
+			    const struct load *load, struct rate *ret);
 
 #endif

@@ -303,14 +303,14 @@ client_once(struct client *client, enum profile profile, bool plain,
 
 int
 client_rate(struct client *client, enum profile profile, bool plain,
-	    unsigned int in_flight, double seconds, double *ret_rate)
+	    const struct load *load, struct rate *ret)
 {
 	const struct encoded *run = &client->runs[profile][plain];
-	uint64_t began = now_ns(), end = began + (uint64_t)(seconds * 1e9);
+	uint64_t began = now_ns(), end = began + load->duration_ns;
 	unsigned int i, done = 0, live = 0;
 	int r = 0;
 
-	for (i = 0; i < in_flight && r == 0; i++, live++)
+	for (i = 0; i < load->in_flight && r == 0; i++, live++)
 		r = frame_send(client, 0, run->data, run->size);
 	while (r == 0 && live > 0) {
 		r = frame_recv(client);
@@ -328,6 +328,6 @@ client_rate(struct client *client, enum profile profile, bool plain,
 			live++;
 		}
 	}
-	*ret_rate = done / ((double)(now_ns() - began) / 1e9);
+	ret->per_second = done / ((double)(now_ns() - began) / 1e9);
 	return r;
 }

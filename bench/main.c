@@ -170,6 +170,11 @@ round_run(struct bench *bench, enum profile profile, uint64_t round,
 			continue;
 		gap_sleep(bench);
 		r = once(bench, &bench->contestants[which], profile, &sample);
+		if (r == -ECHILD && bench->contestants[which].commands) {
+			fprintf(stderr, "bench: %s failed a start\n",
+				bench->contestants[which].name);
+			continue;
+		}
 		if (r < 0)
 			return fail(&bench->contestants[which], profile, r);
 		if (sample.pid_ns)
@@ -218,30 +223,30 @@ static int
 rate_run(struct bench *bench, enum profile profile)
 {
 	const struct options *options = &bench->options;
-	unsigned int in_flight = (unsigned int)options->in_flight;
-	double rate, seconds = (double)options->seconds;
+	struct load load = { .in_flight = (unsigned int)options->in_flight,
+			     .duration_ns = options->seconds * 1000000000 };
 	size_t i;
 	int r;
 
 	for (i = 0; i < bench->n; i++) {
 		struct contestant *contestant = &bench->contestants[i];
+		struct rate rate = { 0 };
 
 		if (!can(contestant, profile))
 			continue;
 		if (contestant->client)
 			r = client_rate(contestant->client, profile,
-					contestant->plain, in_flight, seconds,
-					&rate);
+					contestant->plain, &load, &rate);
 		else
 			r = process_rate(contestant, profile, options->payload,
-					 in_flight, seconds, &rate);
+					 &load, &rate);
 		if (r < 0)
 			return fail(contestant, profile, r);
 		printf("{\"kind\":\"rate\",\"profile\":\"%s\","
 		       "\"contestant\":\"%s\",\"in_flight\":%u,"
-		       "\"per_second\":%.1f}\n",
-		       profile_name(profile), contestant->name, in_flight,
-		       rate);
+		       "\"per_second\":%.1f,\"failed\":%u}\n",
+		       profile_name(profile), contestant->name, load.in_flight,
+		       rate.per_second, rate.failed);
 		fflush(stdout);
 	}
 	return 0;

@@ -35,6 +35,7 @@ flight_start(struct flight *flight, unsigned int slot,
 	return r;
 }
 
+/* 1: it did what it should; 0: it ended otherwise; -errno. */
 static int
 flight_reap(struct flight *flight, unsigned int slot)
 {
@@ -43,29 +44,29 @@ flight_reap(struct flight *flight, unsigned int slot)
 	if (waitpid(flight->pids[slot], &status, 0) < 0)
 		return -errno;
 	fd_close(&flight->polls[slot].fd);
-	return status == 0 ? 0 : -ECHILD;
+	return status == 0;
 }
 
 int
 process_rate(const struct contestant *contestant, enum profile profile,
-	     const char *payload, unsigned int in_flight, double seconds,
-	     double *ret_rate)
+	     const char *payload, const struct load *load, struct rate *ret)
 {
-	uint64_t began = now_ns(), end = began + (uint64_t)(seconds * 1e9);
+	uint64_t began = now_ns(), end = began + load->duration_ns;
 	struct flight flight = { .number = 1000000 };
 	unsigned int i, done = 0, live = 0;
 	int r = 0;
 
-	if (in_flight > MAX_IN_FLIGHT)
+	if (load->in_flight > MAX_IN_FLIGHT)
 		return -EINVAL;
-	for (i = 0; i < in_flight && r == 0; i++, live += r == 0)
+	for (i = 0; i < load->in_flight && r == 0; i++, live += r == 0)
 		r = flight_start(&flight, i, contestant, profile, payload);
-	while (live > 0 && r == 0 && poll(flight.polls, in_flight, 30000) > 0) {
-		for (i = 0; i < in_flight && r == 0; i++) {
+	while (live > 0 && poll(flight.polls, load->in_flight, 30000) > 0) {
+		for (i = 0; i < load->in_flight; i++) {
 			if (flight.polls[i].fd < 0 || !flight.polls[i].revents)
 				continue;
 			r = flight_reap(&flight, i);
-			done++;
+			done += r > 0;
+			ret->failed += r == 0;
 			live--;
 			if (r < 0 || now_ns() >= end)
 				continue;
@@ -74,6 +75,6 @@ process_rate(const struct contestant *contestant, enum profile profile,
 			live += r == 0;
 		}
 	}
-	*ret_rate = done / ((double)(now_ns() - began) / 1e9);
-	return r;
+	ret->per_second = done / ((double)(now_ns() - began) / 1e9);
+	return r < 0 ? r : 0;
 }

@@ -151,6 +151,8 @@ def table(rows, title):
                  if row["kind"] == "latency" and row["profile"] == profile}
         rates = {row["contestant"]: row["per_second"] for row in rows
                  if row["kind"] == "rate" and row["profile"] == profile}
+        failed = {row["contestant"]: row["failed"] for row in rows
+                  if row["kind"] == "rate" and row["profile"] == profile}
         if not found:
             continue
         floor = found["floor"]
@@ -165,7 +167,9 @@ def table(rows, title):
                 ratio(row[key], floor[key]) for key in
                 ("pid_p50_us", "pid_p99_us", "exit_p50_us", "exit_p99_us"))
                 + (f"   {rates[name] / rates['floor']:8.3f}"
-                   if name in rates else ""))
+                   if name in rates else "")
+                + (f"  ({failed[name]} starts failed)"
+                   if failed.get(name) else ""))
 
 
 def enter_cgroup2():
@@ -240,7 +244,7 @@ def main():
             rows = drive(base, payload, options, gap_ms, seconds)
         finally:
             os.sched_setaffinity(0, cpus)
-            shutil.rmtree(base)
+            shutil.rmtree(base, ignore_errors=True)
         table(rows, title)
         results["runs"].append({"title": title, "n_cpus": len(bound),
                                 "gap_ms": gap_ms, "rows": rows})

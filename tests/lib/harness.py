@@ -57,13 +57,16 @@ def wait_for(check, timeout=10.0, what="condition"):
 
 
 def cgroup2_mount():
-    """Where the cgroup v2 hierarchy is mounted, or None."""
+    """Where the cgroup v2 hierarchy is mounted and not hidden, or None."""
+    found = None
     with open("/proc/self/mountinfo", encoding="utf-8") as f:
         for line in f:
             left, right = line.rstrip("\n").split(" - ", 1)
-            if right.split(" ")[0] == "cgroup2":
-                return left.split(" ")[4]
-    return None
+            path = left.split(" ")[4]
+            if right.split(" ")[0] == "cgroup2" and \
+                    os.path.exists(os.path.join(path, "cgroup.procs")):
+                found = path
+    return found
 
 
 def alive(pid):
