@@ -162,6 +162,8 @@ event_new(const struct event_draft *draft)
 static void
 kept_drop_first(struct ring *ring, size_t n)
 {
+	if (n == 0)
+		return;
 	for (size_t i = 0; i < n; i++)
 		event_free(ring->kept[i]);
 	ring->n_kept -= n;
