@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "client/ctl.h"
+#include "client/lost_signal.h"
 #include "lib/text.h"
 #include "lib/util.h"
 
@@ -135,12 +136,35 @@ cmd_delete(struct ctl *ctl, int argc, char **argv)
 	return for_each(&opts, &argp, &line, delete_one);
 }
 
+/* Looked at before it is sent: afterwards there may be no process. */
+static bool
+kill_is_lost(const struct verb_opts *opts, const char *id)
+{
+	struct nsexec_info *info = NULL;
+	bool lost;
+
+	if (opts->all || opts->signal == SIGKILL ||
+	    nsexec_state(opts->ctl->nsexec, id, &info) < 0)
+		return false;
+	lost = info->pid > 0 && signal_is_lost(info->pid, opts->signal);
+	nsexec_info_free(info);
+	return lost;
+}
+
 static int
 kill_one(const struct verb_opts *opts, const char *id)
 {
+	bool lost = kill_is_lost(opts, id);
 	int r = nsexec_signal(opts->ctl->nsexec, id, opts->signal, opts->all);
 
-	return r < 0 ? ctl_report_last(opts->ctl) : 0;
+	if (r < 0)
+		return ctl_report_last(opts->ctl);
+	if (lost)
+		ctl_warn(opts->ctl,
+			 "%s: signal %d is dropped by the kernel: pid 1 of a "
+			 "pid namespace has no handler for it (-s KILL works)",
+			 id, opts->signal);
+	return 0;
 }
 
 /* -9 and -KILL: not what getopt knows; the argument becomes "-sKILL". */

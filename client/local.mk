@@ -66,6 +66,7 @@ nsexecctl_SOURCES = \
 	client/ctl_words.c \
 	client/foreground.c client/foreground.h \
 	client/input.c client/input.h \
+	client/lost_signal.c client/lost_signal.h \
 	client/opt_later.c \
 	client/opt_maps.c \
 	client/opt_mounts.c \

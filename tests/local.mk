@@ -122,7 +122,7 @@ tests_unit_test_client_CFLAGS = $(UNIT_CFLAGS) $(PROTOBUF_C_CFLAGS)
 tests_unit_test_client_LDADD = libnsx-client.la libnsx-rpc.la \
 	libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
 tests_unit_test_ctl_words_SOURCES = tests/unit/test_ctl_words.c \
-	client/ctl_words.c client/ctl_output.c
+	client/ctl_words.c client/ctl_output.c client/lost_signal.c
 tests_unit_test_ctl_words_CFLAGS = $(UNIT_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_ctl_words_LDADD = libnsx-client.la libnsx-rpc.la \
 	libnsx-proto.la libnsx-lib.la $(JANSSON_LIBS) $(CMOCKA_LIBS)

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "client/ctl.h"
+#include "client/lost_signal.h"
 
 static void
 signals_go_by_name_prefix_and_number(void **state)
@@ -134,10 +135,27 @@ exited_event_has_the_documented_fields(void **state)
 	json_decref(value);
 }
 
+static void
+dropped_signals_are_told_from_delivered_ones(void **state)
+{
+	static const char first[] = "Name:\tx\nNSpid:\t123\t1\n"
+				    "SigCgt:\t0000000000004000\n";
+	static const char second[] = "NSpid:\t123\t2\nSigCgt:\t0\n";
+	static const char host[] = "NSpid:\t1\nSigCgt:\t0\n";
+
+	assert_true(signal_is_lost_by(first, SIGINT));
+	assert_false(signal_is_lost_by(first, SIGTERM)); /* handled: bit 14 */
+	assert_false(signal_is_lost_by(first, SIGKILL));
+	assert_false(signal_is_lost_by(second, SIGINT));
+	assert_false(signal_is_lost_by(host, SIGINT));
+	assert_false(signal_is_lost_by("", SIGINT));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(dropped_signals_are_told_from_delivered_ones),
 		cmocka_unit_test(signals_go_by_name_prefix_and_number),
 		cmocka_unit_test(capabilities_go_by_any_spelling),
 		cmocka_unit_test(limits_have_soft_and_hard),
