@@ -360,7 +360,7 @@ class Snapshot:
         me = os.getpid()
         self.facts = {"own children": len(children(me)),
                       "own fds": sum(fd_kinds(me).values()),
-                      "mounts": _lines("/proc/self/mountinfo")}
+                      "mounts": _mounts("self")}
         if instance is None:
             return
         worker, spawner = instance.nsexecd_pid(), instance.spawner_pid()
@@ -369,7 +369,7 @@ class Snapshot:
             "nsexecd children": len(children(worker)),
             "spawner fds": fd_kinds(spawner),
             "spawner children": sorted(set(children(spawner)) - {worker}),
-            "spawner mounts": _lines(f"/proc/{spawner}/mountinfo"),
+            "spawner mounts": _mounts(spawner),
             "cgroups": instance.cgroups(),
             "run dir": [name for name in tree(instance.dir)
                         if not name.startswith("records")],
@@ -379,7 +379,7 @@ class Snapshot:
         """Lines that say what later has too much of; none = nothing.
 
         A connection that was just being closed when the first was taken may
-        be gone, so fewer descriptors are no fault.
+        be gone, so fewer descriptors are no fault; nor are fewer mounts.
         """
         found = []
         for name, was in self.facts.items():
@@ -393,12 +393,14 @@ class Snapshot:
         return found
 
 
-def _lines(path):
+def _mounts(process):
+    """Mount points of a process; others of this machine may unmount theirs."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as f:
-            return len(f.readlines())
+        with open(f"/proc/{process}/mountinfo", encoding="utf-8",
+                  errors="replace") as f:
+            return collections.Counter(line.split()[4] for line in f)
     except (FileNotFoundError, ProcessLookupError):
-        return -1
+        return collections.Counter()
 
 
 class TestCase(unittest.TestCase):
