@@ -63,8 +63,10 @@ static const struct failure_row failure_rows[] = {
 	{ NULL, "clone", EUSERS, ERRCODE_NS_LIMIT,
 	  "user namespaces are nested too deep", "32 levels are the limit" },
 	{ NULL, "clone", EPERM, ERRCODE_NS_DENIED,
-	  "creating this namespace needs CAP_SYS_ADMIN",
-	  "create a user namespace in the same request" },
+	  "creating this namespace needs CAP_SYS_ADMIN, and a user namespace "
+	  "a root directory that is no chroot(2)'s",
+	  "create a user namespace as well; was the spawner started in a "
+	  "chroot?" },
 	{ NULL, "unshare", EPERM, ERRCODE_NS_DENIED,
 	  "creating this namespace needs CAP_SYS_ADMIN",
 	  "create a user namespace in the same request" },
