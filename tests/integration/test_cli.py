@@ -26,7 +26,7 @@ PATIENT = ("/bin/sh", "-c", "trap 'exit 9' TERM; trap '' INT; echo ready; "
 
 
 class Listener:
-    """A server that keeps the first request and refuses it."""
+    """A server that refuses all requests and keeps the last."""
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="nsxcli-")
@@ -50,12 +50,14 @@ class Listener:
             return
         with conn:
             stream = conn.makefile("rb")
-            size, ident, _, _ = struct.unpack(">IIBB", stream.read(10))
-            envelope = dict(self.fields(stream.read(size)))
-            self.found = (envelope[2].decode(), envelope[3])
-            # status {code 12}
-            conn.sendall(struct.pack(">IIBB", 4, ident, 2, 0) +
-                         b"\x0a\x02\x08\x0c")
+            # A command may look first: the last request is what it is about.
+            while header := stream.read(10):
+                size, ident, _, _ = struct.unpack(">IIBB", header)
+                envelope = dict(self.fields(stream.read(size)))
+                self.found = (envelope[2].decode(), envelope[3])
+                # status {code 12}
+                conn.sendall(struct.pack(">IIBB", 4, ident, 2, 0) +
+                             b"\x0a\x02\x08\x0c")
 
     @staticmethod
     def fields(data):
