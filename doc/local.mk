@@ -11,5 +11,6 @@ dist_doc_DATA = \
 	doc/IDMAPS.md \
 	doc/LIMITS.md \
 	doc/NSEXEC.md \
+	doc/PERFORMANCE.md \
 	proto/nsexec.proto
 EXTRA_DIST += LICENSE autogen.sh
