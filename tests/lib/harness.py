@@ -160,7 +160,11 @@ class Instance:
         self.cgroup = os.path.join(mount, os.path.basename(self.base)) \
             if mount else None
         if self.cgroup:
-            os.mkdir(self.cgroup)
+            try:
+                os.mkdir(self.cgroup)
+            except OSError:
+                shutil.rmtree(self.base)
+                raise
         self.extra_args = list(extra_args)
         self.env = dict(os.environ, **(env or {}))
         self.env["NSEXEC_SOCKET"] = self.address
