@@ -55,6 +55,8 @@ error_from_message(struct error *error, const struct op_message *msg)
 	}
 	if (op_has(msg, OP_ATTR_RULE))
 		error_rule(error, "%s", msg->rule);
+	if (error->code == ERRCODE_CONFINED)
+		error_hint(error, "ask from outside of the container");
 }
 
 void

@@ -147,6 +147,26 @@ attest_maps_all_ids(int proc_fd)
 	       first == 0 && count == UINT32_MAX;
 }
 
+/*
+ * Root inside a container may have the host's uid 0 as well, and none of its
+ * rights: that is no admin, and would become one by us. Looked at before
+ * attest_alive(), which then says that the pid was the caller's all along.
+ */
+static int
+attest_root(int proc_fd, pid_t pid, struct attest_refusal *refusal)
+{
+	int r = proc_shares_user_namespace(proc_fd, pid);
+
+	if (r < 0)
+		return attest_refuse(refusal, ERRCODE_CALLER_GONE, -r,
+				     "the caller's process has ended");
+	if (r == 0)
+		return attest_refuse(refusal, ERRCODE_CONFINED, 0,
+				     "root of another user namespace is no "
+				     "admin here");
+	return 0;
+}
+
 static int
 attest_read(int fd, int type, int proc_fd, struct caller *ret,
 	    struct attest_refusal *refusal)
@@ -167,6 +187,11 @@ attest_read(int fd, int type, int proc_fd, struct caller *ret,
 	if (cred.uid == 65534 && !attest_maps_all_ids(proc_fd))
 		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, 0,
 				     "the caller's uid has no number here");
+	if (cred.uid == 0) {
+		r = attest_root(proc_fd, cred.pid, refusal);
+		if (r < 0)
+			return r;
+	}
 	r = attest_alive(fd, proc_fd, cred.pid, refusal);
 	if (r < 0)
 		return r;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -157,6 +158,20 @@ proc_cgroup_read(int proc_fd, pid_t pid, char *buf)
 		return -ENOENT;
 	memcpy(buf, found, strlen(found) + 1);
 	return 0;
+}
+
+int
+proc_shares_user_namespace(int proc_fd, pid_t pid)
+{
+	struct stat own, other;
+	char path[32];
+
+	if (fstatat(proc_fd, "self/ns/user", &own, 0) < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "%d/ns/user", pid);
+	if (fstatat(proc_fd, path, &other, 0) < 0)
+		return -errno;
+	return own.st_dev == other.st_dev && own.st_ino == other.st_ino;
 }
 
 int

@@ -44,6 +44,12 @@ must_check int proc_cgroup_read(int proc_fd, pid_t pid, char *buf);
 /* Pure: the "0::" line of text, in place. NULL if there is none. */
 char *proc_cgroup_parse(char *text);
 
+/*
+ * Is the process in our own user namespace? 1 or 0, or -errno: -ENOENT when it
+ * is gone.
+ */
+must_check int proc_shares_user_namespace(int proc_fd, pid_t pid);
+
 /* Real uid of a process. */
 must_check int proc_uid_read(int proc_fd, pid_t pid, uid_t *ret);
 

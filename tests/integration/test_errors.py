@@ -5,7 +5,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from harness import ORDINARY_UID, TestCase, main  # noqa: E402
+from harness import ORDINARY_UID, TestCase, main, program  # noqa: E402
 
 
 class Refusals(TestCase):
@@ -139,6 +139,24 @@ class Verbs(TestCase):
     def test_version_and_features_answer(self):
         self.assertTrue(self.ctl_ok("version").out.strip())
         self.assertIsInstance(self.ctl_ok("features").json(), dict)
+
+
+class Confined(TestCase):
+    """Root inside a container, which has the host's uid 0 and no rights."""
+
+    def test_root_of_another_user_namespace_is_no_admin(self):
+        result = self.ctl("run", "--new", "user,pid,mnt", "--map-root-user",
+                          "--", program("nsexecctl"), "run", "--",
+                          "/bin/true")
+        self.assertEqual(result.code, 125, result)
+        self.assertIn("CONFINED", result.err)
+        self.assertIn("from outside of the container", result.err)
+
+    def test_root_of_other_namespaces_alone_is_root(self):
+        result = self.ctl_ok("run", "--new", "pid,mnt,net", "--",
+                             program("nsexecctl"), "run", "--", "/bin/echo",
+                             "here")
+        self.assertEqual(result.out.strip(), "here")
 
 
 class Ordinary(TestCase):
