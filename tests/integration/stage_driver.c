@@ -457,6 +457,9 @@ start_relay(struct driver *driver)
 		close(driver->init_channel[0]);
 		close(driver->report[0]);
 		close(driver->fd_channel[1]);
+		/* as the spawner does: whoever runs us may ignore some */
+		for (int sig = 1; sig < NSIG; sig++)
+			signal(sig, SIG_DFL);
 		if (driver->kill_relay)
 			raise(SIGSTOP);
 		stage_relay_run(&input);
