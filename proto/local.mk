@@ -12,7 +12,8 @@ libnsx_proto_la_SOURCES = \
 	proto/idmap.c proto/idmap_preset.c proto/idmap.h \
 	proto/nlmsg.c proto/nlmsg.h \
 	proto/nsplan.c proto/nsplan.h \
-	proto/ops.c proto/ops.h
+	proto/ops.c proto/ops.h \
+	proto/resolve.c proto/resolve.h
 libnsx_proto_la_LIBADD = libnsx-lib.la
 
 # Bootstrap messages for people: text, JSON, diff, lint. Not for the daemons.

@@ -26,6 +26,7 @@ PROTO_TESTS = \
 	tests/unit/test_nlmsg \
 	tests/unit/test_nsplan \
 	tests/unit/test_ops \
+	tests/unit/test_resolve \
 	tests/unit/test_text
 check_PROGRAMS += $(PROTO_TESTS)
 TESTS += $(PROTO_TESTS)
@@ -56,6 +57,9 @@ tests_unit_test_nsplan_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_test_ops_SOURCES = tests/unit/test_ops.c
 tests_unit_test_ops_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_ops_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_resolve_SOURCES = tests/unit/test_resolve.c
+tests_unit_test_resolve_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_resolve_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_test_text_SOURCES = tests/unit/test_text.c
 tests_unit_test_text_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_text_LDADD = $(PROTO_TEST_LIBS)
