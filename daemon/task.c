@@ -3,7 +3,7 @@
  * The life of a task as a state x event table; see task.h.
  *
  *	STARTING --CHILD and READY--> CREATED --OPEN--> COMMITTED --> RUNNING
- *	    |           (Run, Exec: straight to COMMITTED) |             |
+ *	    |       (Run, Exec: with CHILD to COMMITTED)   |             |
  *	    +------------------- failed -------------------+--> ENDED <--+
  *
  * Exec is proven by PF_FORKNOEXEC alone, read here or by the spawner for its
@@ -187,43 +187,65 @@ fail_record(struct task *task, int r)
 	task_fail(task, &error);
 }
 
-/* Both CHILD and READY came: on record, then past the gate or told. */
+/*
+ * Past the gate, which is open before init comes to it: that it may run is on
+ * record, and who it is. Nothing is left to wait for; a stage that died
+ * meanwhile is seen by its pidfd.
+ */
 static void
-set_up(struct task *task)
+commit(struct task *task)
 {
-	bool commit = task->gate == GATE_CHANNEL;
 	int r;
 
-	task->created_ns = clock_ns(CLOCK_REALTIME);
 	r = record_store_write(task->daemon, task,
-			       commit ? NSEXEC__RECORD__STAGE__COMMIT
-				      : NSEXEC__RECORD__STAGE__CREATED);
+			       NSEXEC__RECORD__STAGE__COMMIT);
 	if (r < 0) {
 		fail_record(task, r);
 		return;
 	}
-	if (commit) {
-		task->state = TASK_COMMITTED;
-		/* a stage that died meanwhile is seen by its pidfd */
-		r = fd_send(task->channel, "G", 1, NULL, 0);
-		(void)r;
-	} else {
-		task->state = TASK_CREATED;
-		watch_timer_set(task->timer, -1);
-		task_count(task, false);
-	}
-	if (task_is_init(task))
+	task->state = TASK_COMMITTED;
+	r = fd_send(task->channel, "G", 1, NULL, 0);
+	(void)r;
+	if (task->ready && task_is_init(task))
 		task_publish(task, EVENT_CREATED);
-	if (!commit)
-		park_created(task);
+}
+
+/* CREATED, on record before it is told. */
+static void
+wait_at_gate(struct task *task)
+{
+	int r;
+
+	r = record_store_write(task->daemon, task,
+			       NSEXEC__RECORD__STAGE__CREATED);
+	if (r < 0) {
+		fail_record(task, r);
+		return;
+	}
+	task->state = TASK_CREATED;
+	watch_timer_set(task->timer, -1);
+	task_count(task, false);
+	task_publish(task, EVENT_CREATED);
+	park_created(task);
 }
 
 static void
 starting_on_child(struct task *task, struct task_input *input)
 {
 	starting_child(task, input);
-	if (task->ready)
-		set_up(task);
+	if (task->gate == GATE_CHANNEL)
+		commit(task);
+	else if (task->ready)
+		wait_at_gate(task);
+}
+
+static void
+take_ready(struct task *task, const struct task_input *input)
+{
+	task->ready = true;
+	task->created_ns = clock_ns(CLOCK_REALTIME);
+	memcpy(task->namespaces, input->msg->namespaces,
+	       sizeof(task->namespaces));
 }
 
 static void
@@ -231,11 +253,29 @@ starting_on_ready(struct task *task, struct task_input *input)
 {
 	if (task->ready)
 		return;
-	task->ready = true;
-	memcpy(task->namespaces, input->msg->namespaces,
-	       sizeof(task->namespaces));
+	take_ready(task, input);
 	if (task->pid)
-		set_up(task);
+		wait_at_gate(task);
+}
+
+static void
+committed_on_ready(struct task *task, struct task_input *input)
+{
+	int r;
+
+	if (task->ready)
+		return;
+	take_ready(task, input);
+	if (!task_is_init(task))
+		return;
+	/* What it is called inside, for State after a restart: nothing that
+	 * decides anything. */
+	r = record_store_write(task->daemon, task,
+			       NSEXEC__RECORD__STAGE__COMMIT);
+	if (r < 0)
+		log_warning("container %s: cannot record its namespaces: %s",
+			    task->container->id, strerror(-r));
+	task_publish(task, EVENT_CREATED);
 }
 
 static void
@@ -265,11 +305,14 @@ any_on_failure(struct task *task, struct task_input *input)
 static void
 any_on_pidfd(struct task *task, struct task_input *input)
 {
-	enum task_state before = task->state;
-
 	task_drain_channel(task);
-	if (task->state == before)
+	if (task->state != TASK_ENDED) {
 		task_ask_status(task);
+		return;
+	}
+	/* It had said why it fails, and this was the moment to clean up. */
+	task->exited = true;
+	task_clean_up(task);
 }
 
 static void
@@ -380,7 +423,8 @@ any_on_deadline(struct task *task, struct task_input *input)
 	const char *phase = "set-up";
 	struct error error;
 
-	if (task->state == TASK_COMMITTED)
+	if (task->state == TASK_COMMITTED &&
+	    (task->ready || task->gate != GATE_CHANNEL))
 		phase = "exec";
 	else if (!task->answered)
 		phase = "spawn";
@@ -450,6 +494,7 @@ static const task_fn task_table[N_TASK_STATES][N_TASK_EVENTS] = {
 		[TASK_ON_CANCEL] = any_on_cancel,
 	},
 	[TASK_COMMITTED] = {
+		[TASK_ON_READY] = committed_on_ready,
 		[TASK_ON_FAILURE] = any_on_failure,
 		[TASK_ON_EOF] = committed_on_eof,
 		[TASK_ON_PIDFD] = any_on_pidfd,

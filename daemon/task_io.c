@@ -40,7 +40,12 @@ channel_read(struct task *task)
 
 	if (task->channel < 0)
 		return 0;
-	size = fd_recv(task->channel, data, sizeof(data), NULL, 0, &n_fds);
+	/* A stage that ends with the gate's byte unread resets its end: the
+	 * error comes first, what it had said after it. */
+	do
+		size = fd_recv(task->channel, data, sizeof(data), NULL, 0,
+			       &n_fds);
+	while (size == -ECONNRESET);
 	if (size == -EAGAIN || size == -EINTR)
 		return 0;
 	if (size <= 0 || op_decode(data, (size_t)size, &msg, &nlmsg_error) < 0)
