@@ -8,6 +8,7 @@ libnsx_stage_la_SOURCES = \
 	spawn/caps.c spawn/caps.h \
 	spawn/creds.c spawn/creds.h \
 	spawn/devices.c spawn/devices.h \
+	spawn/direct.c spawn/direct.h \
 	spawn/execblock.c spawn/execblock.h \
 	spawn/fdsetup.c spawn/fdsetup.h \
 	spawn/gate.c spawn/gate.h \
@@ -17,6 +18,7 @@ libnsx_stage_la_SOURCES = \
 	spawn/idmapwrite.c spawn/idmapwrite.h \
 	spawn/joins.c spawn/joins.h \
 	spawn/mapper.c spawn/mapper.h \
+	spawn/mapset.c spawn/mapset.h \
 	spawn/mountfs.c spawn/mountfs.h \
 	spawn/mountpoint.c spawn/mountpoint.h \
 	spawn/mounts.c spawn/mounts.h \
@@ -24,6 +26,7 @@ libnsx_stage_la_SOURCES = \
 	spawn/nsjoin.c spawn/nsjoin.h \
 	spawn/report.c spawn/report.h \
 	spawn/stagectx.c spawn/stagectx.h \
+	spawn/stageplan.c spawn/stageplan.h \
 	spawn/stdio.c spawn/stdio.h \
 	spawn/timeoffset.c spawn/timeoffset.h \
 	spawn/init.c \

@@ -24,8 +24,8 @@
 #include "lib/util.h"
 #include "spawn/creds.h"
 #include "spawn/fdsetup.h"
-#include "spawn/handover.h"
 #include "spawn/idmapwrite.h"
+#include "spawn/mapset.h"
 
 #define MAPPER_TIMEOUT_S 5u
 
@@ -115,40 +115,20 @@ denies_setgroups(const struct stage_context *context)
 	       !stage_is_admin(context);
 }
 
-/* Everything that is written into init's process directory, then the go. */
+/* Maps and go, with the credentials that this process has now. */
 static int
 write_maps(struct stage_context *context, pid_t pid)
 {
-	const struct bootstrap *msg = context->msg;
-	struct failure *failure = &context->failure;
-	fd_auto int offsets_fd = -1;
-	fd_auto int dir_fd = -1;
-	int r = 0;
+	const struct mapset set = {
+		.msg = context->msg,
+		.proc_fd = context->proc_fd,
+		.go_write = context->go_write,
+		.deny_setgroups = denies_setgroups(context),
+		.outside_offsets = context->outside_offsets,
+		.stage = context->stage,
+	};
 
-	dir_fd = idmap_process_open(context->proc_fd, pid);
-	if (dir_fd < 0)
-		return stage_fail(context, "map-open", "openat", -dir_fd,
-				  "pid %d", pid);
-	if (denies_setgroups(context))
-		r = idmap_setgroups_write(dir_fd, false, context->stage,
-					  failure);
-	if (r == 0 && bootstrap_has(msg, BOOTSTRAP_UID_MAP))
-		r = idmap_write(dir_fd, IDMAP_UID, msg->uid_map,
-				msg->uid_map_size, context->stage, failure);
-	if (r == 0 && bootstrap_has(msg, BOOTSTRAP_GID_MAP))
-		r = idmap_write(dir_fd, IDMAP_GID, msg->gid_map,
-				msg->gid_map_size, context->stage, failure);
-	if (r < 0)
-		return r;
-	if (context->outside_offsets) {
-		offsets_fd =
-			openat(dir_fd, "timens_offsets", O_WRONLY | O_CLOEXEC);
-		if (offsets_fd < 0)
-			return stage_fail(context, "time-offsets", "openat",
-					  errno, "timens_offsets");
-	}
-	r = handover_send(context->go_write, offsets_fd);
-	return r < 0 ? stage_fail(context, "go", "sendmsg", -r, "init") : 0;
+	return mapset_write(&set, pid, &context->failure);
 }
 
 /* The mapper's whole life. Its channel: a pid in; 'k' or a failure out. */

@@ -36,53 +36,21 @@
 #include "spawn/mounts.h"
 #include "spawn/report.h"
 #include "spawn/stagectx.h"
+#include "spawn/stageplan.h"
 #include "spawn/stdio.h"
 #include "spawn/timeoffset.h"
 
-/* Of what is neither made nor joined the spawner has told the inode. */
-static void
-know_own_namespaces(struct stage_context *context, uint32_t changed)
-{
-	const uint64_t *own = context->input->own_namespaces;
-	size_t i;
-
-	for (i = 0; own && i < N_NS_KINDS; i++)
-		if (!(changed & ns_kinds[i].clone_flag))
-			context->inodes[i] = own[i];
-}
-
-/* What init is to make, and who has to help it from outside. */
+/* What init is to make, and whether it has to wait for somebody. */
 static int
 relay_plan(struct stage_context *context)
 {
-	const struct bootstrap *msg = context->msg;
-	bool offsets = bootstrap_has(msg, BOOTSTRAP_TIME_OFFSETS);
-	int r;
+	int r = stageplan_make(context);
 
-	context->create = msg->clone_flags;
-	if (context->create & ~(uint32_t)NSPLAN_ALL_FLAGS)
-		return stage_fail(context, NULL, "", EINVAL, "clone flags %x",
-				  context->create);
-	if (offsets && !(context->create & CLONE_NEWTIME))
-		return stage_fail(context, "time-offsets", "", EINVAL,
-				  "no new time namespace");
-	r = mounts_check(context);
 	if (r < 0)
 		return r;
-	context->outside_offsets = offsets && (context->create & CLONE_NEWUSER);
-	/* Opened by root, written after unshare(CLONE_NEWTIME): that call is
-	 * where the kernel asks for the caller's right; the file then sets
-	 * nothing but this process's own, new namespace. */
-	if (offsets && !context->outside_offsets) {
-		context->offsets_fd =
-			openat(context->proc_fd, "self/timens_offsets",
-			       O_WRONLY | O_CLOEXEC);
-		if (context->offsets_fd < 0)
-			return stage_fail(context, "time-offsets", "openat",
-					  errno, "self/timens_offsets");
-	}
 	/* Only a namespace with maps, or no gate at all, makes init wait. */
-	if ((context->create & CLONE_NEWUSER) || msg->gate == GATE_NONE)
+	if ((context->create & CLONE_NEWUSER) ||
+	    context->msg->gate == GATE_NONE)
 		return handover_open(context);
 	return 0;
 }
@@ -113,8 +81,8 @@ relay_join(struct stage_context *context)
 
 	if (r < 0)
 		return r;
-	know_own_namespaces(context,
-			    context->msg->clone_flags | context->joined);
+	stageplan_know_own(context,
+			   context->msg->clone_flags | context->joined);
 	return 0;
 }
 

@@ -98,8 +98,7 @@ flight_answer_error(struct spawner *spawner, struct start *start,
 
 /* Is this pid what a relay may report? 0 or -errno; NULL-ended rule. */
 static int
-flight_verify(struct spawner *spawner, struct start *start, pid_t pid,
-	      struct proc_stat *ret_stat)
+flight_verify(struct spawner *spawner, struct start *start, pid_t pid)
 {
 	struct container_name name;
 	char path[PROC_PATH_MAX];
@@ -119,28 +118,51 @@ flight_verify(struct spawner *spawner, struct start *start, pid_t pid,
 	r = cgroup_name_parse(spawner->cgroups.path, path, &name);
 	if (r < 0)
 		return r;
-	if (!container_name_equal(&name, &start->name))
-		return -EPERM;
-	return proc_stat_read(spawner->proc_fd, pid, ret_stat);
+	return container_name_equal(&name, &start->name) ? 0 : -EPERM;
+}
+
+int
+start_answer_child(struct spawner *spawner, const struct started *started)
+{
+	struct nlmsg_builder builder;
+	struct proc_stat stat;
+	uint8_t buf[128];
+	int r;
+
+	r = proc_stat_read(spawner->proc_fd, started->pid, &stat);
+	if (r == 0)
+		r = child_add(&spawner->children, started->pid, started->name,
+			      stat.start_time, started->gated);
+	if (r < 0)
+		return r;
+	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_CHILD,
+			   started->seq);
+	nlmsg_put_u32(&builder, OP_ATTR_PID, (uint32_t)started->pid);
+	nlmsg_put_u64(&builder, OP_ATTR_START_TIME, stat.start_time);
+	conn_send(spawner, started->conn_id, &builder, started->pidfd);
+	return 0;
 }
 
 static void
 flight_on_child(struct spawner *spawner, struct start *start, pid_t pid)
 {
-	struct nlmsg_builder builder;
-	struct proc_stat stat;
+	struct started started = { .name = &start->name,
+				   .conn_id = start->conn_id,
+				   .seq = start->seq,
+				   .pid = pid,
+				   .gated = start->gated };
 	fd_auto int pidfd = -1;
-	uint8_t buf[128];
 	int r;
 
-	r = flight_verify(spawner, start, pid, &stat);
+	r = flight_verify(spawner, start, pid);
 	if (r == 0) {
 		pidfd = sys_pidfd_open(pid);
 		r = pidfd < 0 ? pidfd : 0;
 	}
+	started.pidfd = pidfd;
+	start->answered = true;
 	if (r == 0)
-		r = child_add(&spawner->children, pid, &start->name,
-			      stat.start_time, start->gated);
+		r = start_answer_child(spawner, &started);
 	if (r < 0) {
 		log_error(-r, "refused pid %d from the relay of container %s",
 			  pid, start->name.id);
@@ -153,13 +175,7 @@ flight_on_child(struct spawner *spawner, struct start *start, pid_t pid)
 		flight_kill(spawner, start);
 		return;
 	}
-	start->answered = true;
 	start->has_child = true;
-	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_CHILD,
-			   start->seq);
-	nlmsg_put_u32(&builder, OP_ATTR_PID, (uint32_t)pid);
-	nlmsg_put_u64(&builder, OP_ATTR_START_TIME, stat.start_time);
-	conn_send(spawner, start->conn_id, &builder, pidfd);
 }
 
 /* Read what the relay wrote, if anything. Only the first report counts. */
@@ -257,7 +273,7 @@ flight_begin(struct spawner *spawner, struct start *take_start)
 	start->report_watch = (struct watch){ -1, flight_on_report, start };
 	r = watch_add(&spawner->loop, &start->relay_watch, start->relay_fd,
 		      EPOLLIN);
-	if (r == 0)
+	if (r == 0 && start->report_fd >= 0)
 		r = watch_add(&spawner->loop, &start->report_watch,
 			      start->report_fd, EPOLLIN);
 	if (!timer_is_set(&spawner->loop, TIMER_STARTS))

@@ -5,13 +5,37 @@
 #ifndef NSX_SPAWN_SPAWNER_FLIGHT_H
 #define NSX_SPAWN_SPAWNER_FLIGHT_H
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/err.h"
+
+struct container_name;
 struct spawner;
 struct start;
+
+/* A container process that is known to be our child. */
+struct started {
+	const struct container_name *name;
+	uint64_t conn_id; /* who asked, and by which request */
+	uint32_t seq;
+	pid_t pid;
+	int pidfd;  /* lent */
+	bool gated; /* GATE_NAMED */
+};
 
 /*
  * Takes the relay and the descriptors of *start. There is a free row: the
  * table was looked at before the clone.
  */
 void flight_begin(struct spawner *spawner, struct start *take_start);
+
+/*
+ * Enter it among the children and answer its request with CHILD. 0 or -errno,
+ * then nothing was answered.
+ */
+must_check int start_answer_child(struct spawner *spawner,
+				  const struct started *started);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * START and EXEC until the relay is cloned: check the message, its
- * descriptors and who asks; make the cgroup and the gate; clone. What follows
- * is in spawner_flight.c. A relay is a fork without shared memory: it becomes
- * the caller, who may trace what runs under its uid.
+ * START and EXEC until the first process is cloned: check the message, its
+ * descriptors and who asks; make the cgroup and the gate; clone. An admin's
+ * simple start needs no relay (direct.h) and is answered at once; what follows
+ * a relay is in spawner_flight.c. Neither shares memory with us: a relay
+ * becomes the caller, who may trace what runs under its uid.
  */
 #include "spawn/spawner_start.h"
 
@@ -20,6 +21,7 @@
 #include "lib/clock.h"
 #include "lib/sys.h"
 #include "lib/util.h"
+#include "spawn/direct.h"
 #include "spawn/spawner.h"
 #include "spawn/spawner_attest.h"
 #include "spawn/spawner_flight.h"
@@ -262,16 +264,17 @@ setup_compare_fds(const void *a, const void *b)
 }
 
 /*
- * In the relay: nothing stays open but 0, 1, 2 and what the stage was given.
- * One stray copy of another start's init channel, and its EOF never comes.
+ * In the stage: nothing stays open but 0, 1, 2 and what it was given. One
+ * stray copy of another start's init channel, and its EOF never comes.
  */
 static void
-setup_close_others(const struct stage_input *input)
+setup_close_others(const struct stage_input *input, const struct direct *direct)
 {
 	int keep[] = { input->init_channel,  input->relay_report,
 		       input->fd_channel,    input->exec_block,
 		       input->gate_listener, input->target_pidfd,
-		       input->proc_fd };
+		       input->proc_fd,	     direct->go_read,
+		       direct->go_write };
 	unsigned int next = 3;
 	size_t i;
 
@@ -288,10 +291,10 @@ setup_close_others(const struct stage_input *input)
 		_exit(1);
 }
 
-static _Noreturn void
-setup_run_relay(const struct setup *setup)
+static struct stage_input
+setup_input(const struct setup *setup)
 {
-	const struct stage_input input = {
+	return (struct stage_input){
 		.msg = setup->msg,
 		.caller = &setup->caller,
 		.init_channel = setup->fds[FD_ROLE_INIT_CHANNEL],
@@ -303,17 +306,45 @@ setup_run_relay(const struct setup *setup)
 		.proc_fd = setup->spawner->proc_fd,
 		.own_namespaces = setup->spawner->namespaces,
 	};
+}
 
-	setup_close_others(&input);
-	spawner_restore_process(setup->spawner);
-	stage_relay_run(&input);
+/* The first process of a start: the relay, or init if there is a direct one.
+ * Its pid, or -errno and answered. exit_signal stays 0: children of the relay
+ * by CLONE_PARENT inherit it, and every wait of ours names a pid and says
+ * __WALL. */
+static pid_t
+setup_fork(struct setup *setup, const struct stage_input *input,
+	   const struct direct *direct, int *ret_pidfd)
+{
+	struct clone_args args = {
+		.flags = CLONE_PIDFD | CLONE_INTO_CGROUP | direct->clone_flags,
+		.pidfd = (uint64_t)(uintptr_t)ret_pidfd,
+		.cgroup = (unsigned int)setup->leaf_fd,
+	};
+	pid_t pid = sys_clone3(&args);
+
+	if (pid == 0) {
+		setup_close_others(input, direct);
+		spawner_restore_process(setup->spawner);
+		if (input->relay_report >= 0)
+			stage_relay_run(input);
+		direct_run(input, direct);
+	}
+	if (pid < 0)
+		return setup_fail(setup,
+				  pid == -EAGAIN || pid == -ENOSPC
+					  ? ERRCODE_NS_LIMIT
+					  : ERRCODE_INTERNAL,
+				  pid, "clone", "clone3");
+	return pid;
 }
 
 static int
-setup_clone(struct setup *setup)
+setup_clone_relay(struct setup *setup)
 {
+	const struct direct none = { 0, -1, -1 };
 	struct spawner *spawner = setup->spawner;
-	struct clone_args args = { .flags = CLONE_PIDFD | CLONE_INTO_CGROUP };
+	struct stage_input input;
 	struct start start = { .name = setup->name,
 			       .conn_id = setup->request->conn_id,
 			       .seq = setup->request->seq,
@@ -325,24 +356,85 @@ setup_clone(struct setup *setup)
 	if (pipe2(setup->report, O_CLOEXEC | O_NONBLOCK) < 0)
 		return setup_fail(setup, ERRCODE_OVERLOADED, -errno, "relay",
 				  "pipe2");
-	/* exit_signal stays 0: its children by CLONE_PARENT inherit it, and
-	 * every wait of ours names a pid and says __WALL. */
-	args.pidfd = (uint64_t)(uintptr_t)&start.relay_fd;
-	args.cgroup = (unsigned int)setup->leaf_fd;
-	start.relay = sys_clone3(&args);
-	if (start.relay == 0)
-		setup_run_relay(setup);
+	input = setup_input(setup);
+	start.relay = setup_fork(setup, &input, &none, &start.relay_fd);
 	if (start.relay < 0)
-		return setup_fail(setup,
-				  start.relay == -EAGAIN ? ERRCODE_NS_LIMIT
-							 : ERRCODE_INTERNAL,
-				  start.relay, "relay", "clone3");
+		return start.relay;
 	start.report_fd = fd_steal(&setup->report[0]);
 	/* From here on the flight owns the leaf and the gate. */
 	setup->made_leaf = false;
 	setup->made_gate = false;
 	flight_begin(spawner, &start);
 	return 0;
+}
+
+/* A direct init that comes to nothing: answered already; killed, reaped. */
+static void
+setup_abandon(struct setup *setup, pid_t pid, int *take_pidfd)
+{
+	struct start start = { .name = setup->name,
+			       .answered = true,
+			       .gated = setup->made_gate,
+			       .relay = pid,
+			       .relay_fd = fd_steal(take_pidfd),
+			       .report_fd = -1 };
+
+	(void)sys_pidfd_send_signal(start.relay_fd, SIGKILL);
+	setup->made_leaf = false;
+	setup->made_gate = false;
+	flight_begin(setup->spawner, &start);
+}
+
+/* Init at once: maps, go, answer. */
+static int
+setup_clone_direct(struct setup *setup, const struct stage_input *input)
+{
+	struct spawner *spawner = setup->spawner;
+	struct started started = { .name = &setup->name,
+				   .conn_id = setup->request->conn_id,
+				   .seq = setup->request->seq,
+				   .gated = setup->made_gate };
+	struct failure failure = { 0 };
+	struct direct direct;
+	fd_auto int pidfd = -1;
+	int r;
+
+	r = direct_open(input, &direct);
+	if (r < 0)
+		return setup_fail(setup, ERRCODE_OVERLOADED, r, "go",
+				  "socketpair");
+	started.pid = setup_fork(setup, input, &direct, &pidfd);
+	if (started.pid < 0) {
+		direct_close(&direct);
+		return started.pid;
+	}
+	r = direct_let_go(input, &direct, started.pid, &failure);
+	if (r == 0) {
+		started.pidfd = pidfd;
+		r = start_answer_child(spawner, &started);
+		if (r < 0)
+			failure_set(&failure, STAGE_SPAWNER, "child", "", -r,
+				    "%s", setup->name.id);
+	}
+	if (r < 0) {
+		/* Which code that is nsexecd knows, as of a stage's. */
+		answer_error(spawner, started.conn_id, started.seq,
+			     &(struct answer_error){ .failure = &failure });
+		setup_abandon(setup, started.pid, &pidfd);
+		return r;
+	}
+	setup->made_leaf = false;
+	setup->made_gate = false;
+	return 0;
+}
+
+static int
+setup_clone(struct setup *setup)
+{
+	struct stage_input input = setup_input(setup);
+
+	return direct_is_possible(&input) ? setup_clone_direct(setup, &input)
+					  : setup_clone_relay(setup);
 }
 
 /* Returns for the sake of early returns; whatever it is, it is answered. */

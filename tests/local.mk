@@ -71,7 +71,9 @@ include tests/fuzz/local.mk
 
 # Plays spawner and nsexecd for the stages.
 check_PROGRAMS += tests/integration/stage_driver
-tests_integration_stage_driver_SOURCES = tests/integration/stage_driver.c
+tests_integration_stage_driver_SOURCES = \
+	tests/integration/stage_driver.c tests/integration/stage_driver.h \
+	tests/integration/stage_options.c
 tests_integration_stage_driver_LDFLAGS = $(AM_LDFLAGS) $(ROOT_LDFLAGS)
 tests_integration_stage_driver_LDADD = libnsx-stage.la libnsx-proto.la libnsx-lib.la
 

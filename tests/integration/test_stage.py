@@ -46,6 +46,10 @@ class Run:
         self.out = [x for x in text.splitlines() if not drop.match(x)]
 
     @property
+    def is_direct(self):
+        return "\nrelay none\n" in self.text
+
+    @property
     def code(self):
         """Exit code of init, or minus its signal."""
         if not self.ended:
@@ -69,6 +73,7 @@ class Run:
 
 class StageTest(TestCase):
     INSTANCE = False
+    RELAY = False  # else the driver does without where the spawner would
 
     def setUp(self):
         super().setUp()
@@ -78,6 +83,8 @@ class StageTest(TestCase):
 
     def start(self, *options, argv=("/bin/true",), **popen):
         popen.setdefault("stdin", subprocess.DEVNULL)
+        if self.RELAY:
+            options += ("relay=1",)
         return subprocess.Popen(
             [program("tests/integration/stage_driver"), *options, "--", *argv],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **popen)
@@ -94,6 +101,8 @@ class StageTest(TestCase):
                               **popen)
 
     def assert_failed(self, run, stage, step, number):
+        if stage == "relay" and run.is_direct:
+            stage = "spawner" if step.startswith("map-") else "init"
         self.assertEqual(run.failure, (stage, step, number), run.text)
 
     def assert_ok(self, run):
@@ -959,6 +968,31 @@ class ExecInto(StageTest):
         self.assertEqual(run.out, [str(UID)])
 
 
+class Direct(StageTest):
+    def test_only_what_needs_no_right_outside_goes_without_a_relay(self):
+        user = ("new=user", *ROOT_MAPS)
+        for options, direct in (
+                ((), True), (("new=all", *ROOT_MAPS), True),
+                (("new=pid,mnt", "oom=10", "nice=1"), True),
+                (("new=mnt", "rootfs=" + self.dir), True),
+                (("new=time", "offsets=monotonic 1 0"), False),
+                ((*user, "keepgroups=1"), False), ((*user, "nice=1"), False),
+                ((*user, "oom=10"), False), ((*user, "rlimit=7:10:10"), False),
+                ((*user, "stdio=0:path:/dev/null"), False),
+                (("sendpidfd=1",), False), (("death=9",), False),
+                (("join=net:path:/proc/self/ns/net",), False),
+                (("caller=65500:65500",), False)):
+            run = self.run_stage(*options)
+            self.assertEqual(run.is_direct, direct, (options, run.text))
+
+    def test_a_refused_map_ends_init_without_a_word(self):
+        run = self.run_stage("new=user,pid", "uidmap=0 0 10;5 100 10",
+                             "gidmap=0 0 1")
+        self.assert_failed(run, "relay", "map-uid", 22)
+        self.assertTrue(run.is_direct, run.text)
+        self.assertEqual(run.code, 1, run.text)
+
+
 class Secrecy(StageTest):
     def test_a_waiting_init_cannot_be_looked_into(self):
         gate = self.path("gate")
@@ -976,6 +1010,13 @@ class Secrecy(StageTest):
             self.assertEqual(f.read(), "nsx:[init]\n")
         os.kill(pid, signal.SIGKILL)
         self.assertEqual(self.finish(process).code, -9)
+
+
+# The same promises for a start with a relay.
+for _tests in (Namespaces, Maps, Process, Exec, Descriptors, Mounts, Secrecy):
+    _name = _tests.__name__ + "ByRelay"
+    globals()[_name] = type(_name, (_tests,), {"RELAY": True})
+del _tests
 
 
 if __name__ == "__main__":

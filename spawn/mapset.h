@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All that is written into the process directory of a new init from outside:
+ * setgroups, both id maps, and the go (handover.h) with init's time offsets.
+ * Whoever calls it decides with its own credentials what the kernel allows: the
+ * spawner and an admin's relay as root, the mapper as the caller.
+ */
+#ifndef NSX_SPAWN_MAPSET_H
+#define NSX_SPAWN_MAPSET_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "lib/err.h"
+#include "proto/bootstrap.h"
+
+struct mapset {
+	const struct bootstrap *msg;
+	int proc_fd;	      /* lent: root of a procfs */
+	int go_write;	      /* lent */
+	bool deny_setgroups;  /* asked for, or the caller is no admin */
+	bool outside_offsets; /* init gets its timens_offsets with the go */
+	enum stage stage;     /* who writes: for the failure */
+};
+
+/*
+ * Write the maps of that process, read them back, let it go. 0, or -errno with
+ * *failure: init then hears nothing but the end of file.
+ */
+must_check int mapset_write(const struct mapset *set, pid_t pid,
+			    struct failure *failure);
+
+#endif
