@@ -23,9 +23,9 @@
 /* Hexadecimal or JSON of the largest message is below this. */
 #define INPUT_LIMIT (1024u * 1024u)
 #define EXIT_BAD 1
-#define EXIT_USAGE 2
 
 struct options {
+	struct ctl *ctl;
 	enum dialect dialect;
 	bool json;
 	bool hex;
@@ -64,7 +64,7 @@ parse_option(int key, char *arg, struct argp_state *state)
 	case 'd':
 		options->dialect = dialect_parse(arg);
 		if (options->dialect == DIALECT_NONE)
-			argp_error(state, "unknown dialect: %s", arg);
+			ctl_option_error(state, "unknown dialect: %s", arg);
 		return 0;
 	case 'j':
 		options->json = true;
@@ -74,7 +74,7 @@ parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (options->n_files == ARRAY_SIZE(options->files))
-			argp_error(state, "too many files");
+			ctl_option_error(state, "too many files");
 		options->files[options->n_files++] = arg;
 		return 0;
 	default:
@@ -88,7 +88,7 @@ complain(const struct options *options, const char *object, const char *text,
 {
 	json_t *record;
 
-	if (!options->json) {
+	if (!options->json && !ctl_json(options->ctl)) {
 		fprintf(stderr, "nsexecctl bootstrap: %s: %s\n", object, text);
 		if (hint[0])
 			fprintf(stderr, "hint: %s\n", hint);
@@ -432,7 +432,7 @@ static const struct verb {
 	{ "lint", 0, 1, run_lint },
 };
 
-static const struct argp argp = {
+const struct argp bootstrap_argp = {
 	.options = option_table,
 	.parser = parse_option,
 	.args_doc = "encode|decode|diff|lint --dialect D [FILE|-] [FILE]",
@@ -444,24 +444,24 @@ static const struct argp argp = {
 };
 
 int
-cmd_bootstrap(int argc, char **argv)
+cmd_bootstrap(struct ctl *ctl, int argc, char **argv)
 {
-	struct options options = { .dialect = DIALECT_NONE };
+	struct options options = { .ctl = ctl, .dialect = DIALECT_NONE };
+	struct ctl_line line = { argc, argv, false, 0 };
 	const struct verb *verb = NULL;
 	size_t i;
 
-	argv[0] = (char *)"nsexecctl bootstrap";
-	argp_err_exit_status = EXIT_USAGE;
-	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	ctl_parse(ctl, &bootstrap_argp, &line, &options);
 	for (i = 0; i < ARRAY_SIZE(verbs) && options.n_files > 0; i++)
 		if (strcmp(verbs[i].name, options.files[0]) == 0)
 			verb = &verbs[i];
-	if (!verb || options.dialect == DIALECT_NONE ||
-	    options.n_files - 1 < verb->min_files ||
-	    options.n_files - 1 > verb->max_files) {
-		argp_help(&argp, stderr, ARGP_HELP_STD_USAGE, argv[0]);
-		return EXIT_USAGE;
-	}
+	if (!verb || options.n_files - 1 < verb->min_files ||
+	    options.n_files - 1 > verb->max_files)
+		return ctl_usage(ctl, "write encode, decode or lint with at "
+				      "most one FILE, or diff with two");
+	if (options.dialect == DIALECT_NONE)
+		return ctl_usage(ctl, "which dialect? write --dialect D1, D2, "
+				      "M0, M1, M2, M3 or NX");
 	options.n_files--;
 	memmove(options.files, options.files + 1,
 		options.n_files * sizeof(options.files[0]));

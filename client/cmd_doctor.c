@@ -329,24 +329,26 @@ print_finding(const struct ctl *ctl, const struct check *check,
 	json_array_append_new(rows, row);
 }
 
+static const struct argp_child doctor_children[] = {
+	{ &ctl_argp, 0, "Common:", 90 },
+	{ 0 },
+};
+
+const struct argp doctor_argp = {
+	.parser = on_option,
+	.doc = "Check this system and say what each finding breaks. "
+	       "Exit status 1 if a check failed.",
+	.children = doctor_children,
+};
+
 int
 cmd_doctor(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp_child children[] = {
-		{ &ctl_argp, 0, "Common:", 90 },
-		{ 0 },
-	};
-	static const struct argp argp = {
-		.parser = on_option,
-		.doc = "Check this system and say what each finding breaks. "
-		       "Exit status 1 if a check failed.",
-		.children = children,
-	};
 	struct ctl_line line = { argc, argv, false, 0 };
 	json_t *rows = NULL;
 	int status = CTL_OK;
 
-	ctl_parse(ctl, &argp, &line, ctl);
+	ctl_parse(ctl, &doctor_argp, &line, ctl);
 	if (ctl_json(ctl))
 		rows = json_array();
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {

@@ -181,8 +181,9 @@ on_cwd(struct argp_state *state, const char *arg)
 	(void)snprintf(path, sizeof(path), "/proc/%d/cwd", opts->pid);
 	n = readlink(path, target, sizeof(target) - 1);
 	if (n < 0)
-		argp_error(state, "-w: cannot read %s (give -t first): %s",
-			   path, strerror(errno));
+		ctl_option_error(state,
+				 "-w: cannot read %s (give -t first): %s", path,
+				 strerror(errno));
 	target[n] = '\0';
 	nsexec_spec_cwd(opts->spec, target);
 }
@@ -198,8 +199,7 @@ on_letter(int key, char *arg, struct argp_state *state)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
 		if (refused[i].key == key)
-			argp_failure(state, argp_err_exit_status, 0, "%s",
-				     refused[i].reason);
+			ctl_option_error(state, "%s", refused[i].reason);
 	}
 	return ARGP_ERR_UNKNOWN;
 }
@@ -380,21 +380,23 @@ run(struct enter_opts *opts)
 	return status ? status : ctl_exit_status(&exit_info);
 }
 
+static const struct argp_child enter_children[] = {
+	{ &ctl_argp, 0, "Common:", 90 },
+	{ 0 },
+};
+
+const struct argp enter_argp = {
+	.options = options,
+	.parser = on_option,
+	.args_doc = "[COMMAND [ARG...]]",
+	.doc = "Run a program ($SHELL, else /bin/sh) in the namespaces "
+	       "of a process. Exit status as of run.",
+	.children = enter_children,
+};
+
 int
 cmd_enter(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp_child children[] = {
-		{ &ctl_argp, 0, "Common:", 90 },
-		{ 0 },
-	};
-	static const struct argp argp = {
-		.options = options,
-		.parser = on_option,
-		.args_doc = "[COMMAND [ARG...]]",
-		.doc = "Run a program ($SHELL, else /bin/sh) in the namespaces "
-		       "of a process. Exit status as of run.",
-		.children = children,
-	};
 	struct enter_opts opts = { .ctl = ctl };
 	struct ctl_line line = { argc, argv, true, 0 };
 	const char *shell = getenv("SHELL");
@@ -403,8 +405,9 @@ cmd_enter(struct ctl *ctl, int argc, char **argv)
 	r = nsexec_spec_new(&opts.spec);
 	if (r < 0)
 		return ctl_report_local(ctl, r, "build", "the request");
+	opts.stdio.ctl = ctl;
 	opts.stdio.spec = opts.spec;
-	ctl_parse(ctl, &argp, &line, &opts);
+	ctl_parse(ctl, &enter_argp, &line, &opts);
 	for (int i = line.index; i < argc; i++)
 		nsexec_spec_arg(opts.spec, argv[i]);
 	if (line.index >= argc)

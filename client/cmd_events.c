@@ -59,12 +59,12 @@ on_types(struct argp_state *state, char *arg)
 			nsexec_event_type_parse(word);
 
 		if (!type || opts->n_types == MAX_FILTERS)
-			argp_error(state,
-				   "\"%s\" is no event: created, "
-				   "started, exec-started, "
-				   "exec-exited, exited, deleted, "
-				   "failed, gap, snapshot",
-				   word);
+			ctl_option_error(state,
+					 "\"%s\" is no event: created, "
+					 "started, exec-started, "
+					 "exec-exited, exited, deleted, "
+					 "failed, gap, snapshot",
+					 word);
 		opts->types[opts->n_types++] = type;
 	}
 }
@@ -98,7 +98,7 @@ add_container(struct argp_state *state, struct events_opts *opts,
 	      const char *id)
 {
 	if (opts->n_containers == MAX_FILTERS)
-		argp_error(state, "more than %d containers", MAX_FILTERS);
+		ctl_option_error(state, "more than %d containers", MAX_FILTERS);
 	opts->containers[opts->n_containers++] = id;
 }
 
@@ -113,18 +113,19 @@ on_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_FROM:
 		if (text_parse_u64(arg, UINT64_MAX, &opts->from_seq) < 0)
-			argp_error(state, "--from %s: write a number", arg);
+			ctl_option_error(state, "--from %s: write a number",
+					 arg);
 		/* Events count from 1. */
 		if (opts->from_seq == 0)
 			opts->from_seq = 1;
 		return 0;
 	case KEY_SINCE:
 		if (!parse_since(arg, &opts->since_ns))
-			argp_error(state,
-				   "--since %s: write "
-				   "2026-01-01T00:00:00Z, @SECONDS, or "
-				   "a time such as 10m",
-				   arg);
+			ctl_option_error(state,
+					 "--since %s: write "
+					 "2026-01-01T00:00:00Z, @SECONDS, or "
+					 "a time such as 10m",
+					 arg);
 		return 0;
 	case 'f':
 		opts->no_follow = false;
@@ -313,26 +314,28 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
+static const struct argp_child events_children[] = {
+	{ &ctl_list_argp, 0, "Common:", 90 },
+	{ 0 },
+};
+
+const struct argp events_argp = {
+	.options = options,
+	.parser = on_option,
+	.args_doc = "[ID...]",
+	.doc = "Print events; one JSON object a line with --json and "
+	       "wherever stdout is no terminal.",
+	.children = events_children,
+};
+
 int
 cmd_events(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp_child children[] = {
-		{ &ctl_list_argp, 0, "Common:", 90 },
-		{ 0 },
-	};
-	static const struct argp argp = {
-		.options = options,
-		.parser = on_option,
-		.args_doc = "[ID...]",
-		.doc = "Print events; one JSON object a line with --json and "
-		       "wherever stdout is no terminal.",
-		.children = children,
-	};
 	struct events_opts opts = { .ctl = ctl };
 	struct ctl_line line = { argc, argv, false, 0 };
 	int status;
 
-	ctl_parse(ctl, &argp, &line, &opts);
+	ctl_parse(ctl, &events_argp, &line, &opts);
 	opts.lines = ctl_json(ctl) || (ctl->output == CTL_OUTPUT_DEFAULT &&
 				       !isatty(STDOUT_FILENO));
 	if (opts.since_ns && opts.from_seq == 0)

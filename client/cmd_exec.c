@@ -52,6 +52,7 @@ on_option(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &opts->process;
 		state->child_inputs[1] = &opts->stdio;
+		state->child_inputs[2] = &opts->ctl;
 		state->child_inputs[3] = opts->ctl;
 		return 0;
 	case 'd':
@@ -95,7 +96,7 @@ static const struct argp_child children[] = {
 	{ 0 },
 };
 
-static const struct argp argp = {
+const struct argp exec_argp = {
 	.options = options,
 	.parser = on_option,
 	.args_doc = "ID COMMAND [ARG...]",
@@ -182,8 +183,9 @@ cmd_exec(struct ctl *ctl, int argc, char **argv)
 	r = nsexec_spec_new(&opts.spec);
 	if (r < 0)
 		return ctl_report_local(ctl, r, "build", "the request");
+	opts.process.ctl = opts.stdio.ctl = ctl;
 	opts.process.spec = opts.stdio.spec = opts.spec;
-	ctl_parse(ctl, &argp, &line, &opts);
+	ctl_parse(ctl, &exec_argp, &line, &opts);
 	if (argc - line.index > 1 && strcmp(argv[line.index + 1], "--") == 0) {
 		/* "exec ID -- CMD", as docker's users write it. */
 		argv[line.index + 1] = argv[line.index];

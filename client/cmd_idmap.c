@@ -22,7 +22,6 @@
 #include "proto/idmap.h"
 
 #define EXIT_WRONG 1
-#define EXIT_USAGE 2
 #define INPUT_LIMIT 65536u
 #define SUBID_LIMIT (4u * 1024u * 1024u)
 #define MAX_RANGES 1024
@@ -39,10 +38,10 @@ struct space {
 };
 
 struct options {
+	struct ctl *ctl;
 	const char *verb, *operand;
 	const char *user; /* --as */
-	bool json;
-	bool failed; /* of a row given: reported */
+	bool failed;	  /* of a row given: reported */
 	struct space uid, gid;
 	uint32_t user_uid;
 	char user_name[256];
@@ -53,7 +52,7 @@ static const struct argp_option option_table[] = {
 	  "A row of the uid map; repeatable, or several with commas", 0 },
 	{ "map-groups", 'G', "INNER:OUTER:COUNT", 0, "The same for gids", 0 },
 	{ "as", 'a', "USER", 0, "Check for this user instead of yourself", 0 },
-	{ "json", 'j', NULL, 0, "JSON", 0 },
+	{ NULL, 'j', NULL, 0, "The same as --json", 0 },
 	{ 0 },
 };
 
@@ -72,7 +71,7 @@ report(const struct options *options, const struct space *space,
 {
 	json_t *record;
 
-	if (!options->json) {
+	if (!ctl_json(options->ctl)) {
 		fprintf(stderr, "nsexecctl idmap: %s map: %s\n", space->name,
 			error->rule);
 		if (error->hint[0])
@@ -139,6 +138,9 @@ parse_option(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = options->ctl;
+		return 0;
 	case 'U':
 		parse_rows(options, &options->uid, arg);
 		return 0;
@@ -149,11 +151,11 @@ parse_option(int key, char *arg, struct argp_state *state)
 		options->user = arg;
 		return 0;
 	case 'j':
-		options->json = true;
+		options->ctl->output = CTL_OUTPUT_JSON;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 1)
-			argp_error(state, "too many operands");
+			ctl_option_error(state, "too many operands");
 		else if (state->arg_num == 1)
 			options->operand = arg;
 		else
@@ -176,10 +178,9 @@ find_user(struct options *options)
 		entry = getpwnam(options->user);
 	else
 		entry = getpwuid(uid);
-	if (options->user && !entry) {
-		fprintf(stderr, "nsexecctl idmap: no user %s\n", options->user);
-		return EXIT_WRONG;
-	}
+	if (options->user && !entry)
+		return ctl_usage(options->ctl, "no user \"%s\" here",
+				 options->user);
 	if (entry) {
 		uid = entry->pw_uid;
 		snprintf(options->user_name, sizeof(options->user_name), "%s",
@@ -290,7 +291,7 @@ check_space(const struct options *options, const struct space *space,
 	    check_delegated(options, space, &error) < 0)
 		return report(options, space, &error);
 	has_root = idmap_lookup(&space->map, 0, &host);
-	if (options->json) {
+	if (ctl_json(options->ctl)) {
 		json_object_set_new(result, space->name,
 				    json_pack("{s:b, s:I, s:b}", "ok", 1,
 					      "rows",
@@ -316,11 +317,9 @@ read_map_file(const struct options *options, struct space *space)
 	int r;
 
 	r = input_read(options->operand, INPUT_LIMIT, &text, &size);
-	if (r < 0) {
-		fprintf(stderr, "nsexecctl idmap: cannot read %s: %s\n",
-			options->operand, strerror(-r));
-		return EXIT_WRONG;
-	}
+	if (r < 0)
+		return ctl_report_local(options->ctl, r, "read",
+					options->operand);
 	if (idmap_parse(text, size, &space->map, &error) < 0)
 		return report(options, space, &error);
 	return 0;
@@ -341,7 +340,7 @@ run_check(struct options *options)
 		r = check_space(options, &options->uid, result);
 	if (r == 0)
 		r = check_space(options, &options->gid, result);
-	if (r == 0 && options->json) {
+	if (r == 0 && ctl_json(options->ctl)) {
 		json_dumpf(result, stdout, JSON_INDENT(2));
 		putchar('\n');
 	}
@@ -399,7 +398,7 @@ show_space(const struct options *options, struct space *space,
 			       space->ranges, space->n_ranges, &space->map,
 			       &error) < 0)
 		return report(options, space, &error);
-	if (options->json) {
+	if (ctl_json(options->ctl)) {
 		json_object_set_new(result, space->name,
 				    json_rows(&space->map));
 		return 0;
@@ -418,18 +417,17 @@ run_show(struct options *options)
 	json_t *result;
 	int r;
 
-	if (preset == 0) {
-		fprintf(stderr,
-			"nsexecctl idmap: no preset %s (there are map-root, "
-			"map-current, identity, keep-id, auto, max-uid)\n",
-			options->operand);
-		return EXIT_USAGE;
-	}
+	if (preset == 0)
+		return ctl_usage(options->ctl,
+				 "no preset \"%s\": write map-root, "
+				 "map-current, identity, keep-id, auto or "
+				 "max-uid",
+				 options->operand);
 	result = json_pack("{s:i, s:s}", "v", 1, "preset", options->operand);
 	r = show_space(options, &options->uid, preset, result);
 	if (r == 0)
 		r = show_space(options, &options->gid, preset, result);
-	if (r == 0 && options->json) {
+	if (r == 0 && ctl_json(options->ctl)) {
 		json_dumpf(result, stdout, JSON_INDENT(2));
 		putchar('\n');
 	}
@@ -437,7 +435,12 @@ run_show(struct options *options)
 	return r;
 }
 
-static const struct argp argp = {
+static const struct argp_child children[] = {
+	{ &ctl_argp, 0, "Common:", 90 },
+	{ 0 },
+};
+
+const struct argp idmap_argp = {
 	.options = option_table,
 	.parser = parse_option,
 	.args_doc = "check [FILE|-]\nshow PRESET",
@@ -445,6 +448,7 @@ static const struct argp argp = {
 	       "map-current, identity, keep-id, auto, max-uid)."
 	       "\vA FILE holds rows as the kernel has them: container-id "
 	       "host-id size. Exit status: 0 right, 1 wrong, 2 usage.",
+	.children = children,
 };
 
 static int
@@ -458,40 +462,37 @@ run(struct options *options)
 
 	if (!(check && rows != (options->operand != NULL)) &&
 	    !(show && options->operand && !rows)) {
-		argp_help(&argp, stderr, ARGP_HELP_STD_USAGE,
-			  (char *)"nsexecctl idmap");
-		return EXIT_USAGE;
+		return ctl_usage(options->ctl,
+				 "write check FILE, check with rows, or show "
+				 "PRESET");
 	}
 	r = find_user(options);
 	if (r != 0)
 		return r;
 	if (read_ranges(options, &options->uid) < 0 ||
-	    read_ranges(options, &options->gid) < 0) {
-		fprintf(stderr, "nsexecctl idmap: %s\n", strerror(ENOMEM));
-		return EXIT_WRONG;
-	}
+	    read_ranges(options, &options->gid) < 0)
+		return ctl_report_local(options->ctl, -ENOMEM, "read",
+					"delegated ranges");
 	return check ? run_check(options) : run_show(options);
 }
 
 int
-cmd_idmap(int argc, char **argv)
+cmd_idmap(struct ctl *ctl, int argc, char **argv)
 {
 	struct options *options = calloc(1, sizeof(*options));
+	struct ctl_line line = { argc, argv, false, 0 };
 	int r;
 
-	if (!options) {
-		fprintf(stderr, "nsexecctl idmap: %s\n", strerror(ENOMEM));
-		return EXIT_WRONG;
-	}
+	if (!options)
+		return ctl_report_local(ctl, -ENOMEM, "read", "id maps");
+	options->ctl = ctl;
 	options->uid.name = "uid";
 	options->uid.subid_path = "/etc/subuid";
 	options->uid.own_map = "/proc/self/uid_map";
 	options->gid.name = "gid";
 	options->gid.subid_path = "/etc/subgid";
 	options->gid.own_map = "/proc/self/gid_map";
-	argv[0] = (char *)"nsexecctl idmap";
-	argp_err_exit_status = EXIT_USAGE;
-	argp_parse(&argp, argc, argv, 0, NULL, options);
+	ctl_parse(ctl, &idmap_argp, &line, options);
 	r = run(options);
 	free(options->uid.ranges);
 	free(options->gid.ranges);

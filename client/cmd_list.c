@@ -108,11 +108,11 @@ on_columns(struct argp_state *state, char *arg)
 			i++;
 		if (i == ARRAY_SIZE(columns) ||
 		    opts->n_chosen == ARRAY_SIZE(columns))
-			argp_error(state,
-				   "column \"%s\": write some of id, "
-				   "name, pid, state, owner, created, "
-				   "command",
-				   word);
+			ctl_option_error(state,
+					 "column \"%s\": write some of id, "
+					 "name, pid, state, owner, created, "
+					 "command",
+					 word);
 		opts->chosen[opts->n_chosen++] = &columns[i];
 	}
 }
@@ -194,32 +194,34 @@ print_list(const struct list_opts *opts, const struct nsexec_list *list)
 	}
 }
 
+static const struct argp_option list_options[] = {
+	{ "columns", KEY_COLUMNS, "NAME,...", 0,
+	  "id, name, pid, state, owner, created, command", 5 },
+	{ "no-trunc", KEY_NO_TRUNC, NULL, 0, "Do not cut long texts", 5 },
+	{ 0 },
+};
+
+static const struct argp_child list_children[] = {
+	{ &ctl_list_argp, 0, "Common:", 90 },
+	{ 0 },
+};
+
+const struct argp list_argp = {
+	.options = list_options,
+	.parser = on_option,
+	.doc = "List your containers (an administrator: all).",
+	.children = list_children,
+};
+
 int
 cmd_list(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp_option options[] = {
-		{ "columns", KEY_COLUMNS, "NAME,...", 0,
-		  "id, name, pid, state, owner, created, command", 5 },
-		{ "no-trunc", KEY_NO_TRUNC, NULL, 0, "Do not cut long texts",
-		  5 },
-		{ 0 },
-	};
-	static const struct argp_child children[] = {
-		{ &ctl_list_argp, 0, "Common:", 90 },
-		{ 0 },
-	};
-	static const struct argp argp = {
-		.options = options,
-		.parser = on_option,
-		.doc = "List your containers (an administrator: all).",
-		.children = children,
-	};
 	struct list_opts opts = { .ctl = ctl };
 	struct ctl_line line = { argc, argv, false, 0 };
 	struct nsexec_list *list = NULL;
 	int status;
 
-	ctl_parse(ctl, &argp, &line, &opts);
+	ctl_parse(ctl, &list_argp, &line, &opts);
 	if (line.index < argc)
 		return ctl_usage(ctl, "list takes no operands");
 	if (opts.n_chosen == 0) {

@@ -40,7 +40,7 @@ on_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 's':
 		if (ctl_parse_signal(arg, &opts->signal) < 0)
-			argp_error(state, "\"%s\" is no signal", arg);
+			ctl_option_error(state, "\"%s\" is no signal", arg);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -93,19 +93,20 @@ start_one(const struct verb_opts *opts, const char *id)
 	return 0;
 }
 
+const struct argp start_argp = {
+	.parser = on_option,
+	.args_doc = "ID...",
+	.doc = "Let a created container run its program.",
+	.children = children,
+};
+
 int
 cmd_start(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp argp = {
-		.parser = on_option,
-		.args_doc = "ID...",
-		.doc = "Let a created container run its program.",
-		.children = children,
-	};
 	struct verb_opts opts = { .ctl = ctl };
 	struct ctl_line line = { argc, argv, false, 0 };
 
-	return for_each(&opts, &argp, &line, start_one);
+	return for_each(&opts, &start_argp, &line, start_one);
 }
 
 static int
@@ -116,24 +117,26 @@ delete_one(const struct verb_opts *opts, const char *id)
 	return r < 0 ? ctl_report_last(opts->ctl) : 0;
 }
 
+static const struct argp_option delete_options[] = {
+	{ "force", 'f', NULL, 0, "Kill it first", 5 },
+	{ 0 },
+};
+
+const struct argp delete_argp = {
+	.options = delete_options,
+	.parser = on_option,
+	.args_doc = "ID...",
+	.doc = "Remove a container that is over, or was only created.",
+	.children = children,
+};
+
 int
 cmd_delete(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp_option options[] = {
-		{ "force", 'f', NULL, 0, "Kill it first", 5 },
-		{ 0 },
-	};
-	static const struct argp argp = {
-		.options = options,
-		.parser = on_option,
-		.args_doc = "ID...",
-		.doc = "Remove a container that is over, or was only created.",
-		.children = children,
-	};
 	struct verb_opts opts = { .ctl = ctl };
 	struct ctl_line line = { argc, argv, false, 0 };
 
-	return for_each(&opts, &argp, &line, delete_one);
+	return for_each(&opts, &delete_argp, &line, delete_one);
 }
 
 /* Looked at before it is sent: afterwards there may be no process. */
@@ -190,30 +193,32 @@ rewrite_signals(const struct ctl *ctl, int argc, char **argv, char **ret_copy)
 	return 0;
 }
 
+static const struct argp_option kill_options[] = {
+	{ "signal", 's', "SIGNAL", 0,
+	  "Name or number (default: TERM); -KILL and -9 work too", 5 },
+	{ "all", 'a', NULL, 0, "Every process of the container", 5 },
+	{ 0 },
+};
+
+const struct argp kill_argp = {
+	.options = kill_options,
+	.parser = on_option,
+	.args_doc = "ID...",
+	.doc = "Send a signal.\vThe first process of a pid namespace "
+	       "gets only signals that it handles, and KILL and STOP "
+	       "from outside (pid_namespaces(7)).",
+	.children = children,
+};
+
 int
 cmd_kill(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp_option options[] = {
-		{ "signal", 's', "SIGNAL", 0,
-		  "Name or number (default: TERM); -KILL and -9 work too", 5 },
-		{ "all", 'a', NULL, 0, "Every process of the container", 5 },
-		{ 0 },
-	};
-	static const struct argp argp = {
-		.options = options,
-		.parser = on_option,
-		.args_doc = "ID...",
-		.doc = "Send a signal.\vThe first process of a pid namespace "
-		       "gets only signals that it handles, and KILL and STOP "
-		       "from outside (pid_namespaces(7)).",
-		.children = children,
-	};
 	struct verb_opts opts = { .ctl = ctl, .signal = SIGTERM };
 	struct ctl_line line = { argc, argv, false, 0 };
 	free_auto char *copy = NULL;
 	int status = rewrite_signals(ctl, argc, argv, &copy);
 
-	return status ? status : for_each(&opts, &argp, &line, kill_one);
+	return status ? status : for_each(&opts, &kill_argp, &line, kill_one);
 }
 
 static int
@@ -242,19 +247,20 @@ state_one(const struct verb_opts *opts, const char *id)
 	return 0;
 }
 
+const struct argp state_argp = {
+	.parser = on_option,
+	.args_doc = "ID...",
+	.doc = "Print the state as OCI's runtime-spec has it (JSON).",
+	.children = children,
+};
+
 int
 cmd_state(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp argp = {
-		.parser = on_option,
-		.args_doc = "ID...",
-		.doc = "Print the state as OCI's runtime-spec has it (JSON).",
-		.children = children,
-	};
 	struct verb_opts opts = { .ctl = ctl };
 	struct ctl_line line = { argc, argv, false, 0 };
 
-	return for_each(&opts, &argp, &line, state_one);
+	return for_each(&opts, &state_argp, &line, state_one);
 }
 
 static int
@@ -269,19 +275,20 @@ inspect_one(const struct verb_opts *opts, const char *id)
 	return 0;
 }
 
+const struct argp inspect_argp = {
+	.parser = on_option,
+	.args_doc = "ID...",
+	.doc = "Print all that is known about a container (JSON).",
+	.children = children,
+};
+
 int
 cmd_inspect(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp argp = {
-		.parser = on_option,
-		.args_doc = "ID...",
-		.doc = "Print all that is known about a container (JSON).",
-		.children = children,
-	};
 	struct verb_opts opts = { .ctl = ctl };
 	struct ctl_line line = { argc, argv, false, 0 };
 
-	return for_each(&opts, &argp, &line, inspect_one);
+	return for_each(&opts, &inspect_argp, &line, inspect_one);
 }
 
 static int
@@ -319,17 +326,18 @@ ps_one(const struct verb_opts *opts, const char *id)
 	return 0;
 }
 
+const struct argp ps_argp = {
+	.parser = on_option,
+	.args_doc = "ID...",
+	.doc = "List the processes of a container.",
+	.children = list_children,
+};
+
 int
 cmd_ps(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp argp = {
-		.parser = on_option,
-		.args_doc = "ID...",
-		.doc = "List the processes of a container.",
-		.children = list_children,
-	};
 	struct verb_opts opts = { .ctl = ctl };
 	struct ctl_line line = { argc, argv, false, 0 };
 
-	return for_each(&opts, &argp, &line, ps_one);
+	return for_each(&opts, &ps_argp, &line, ps_one);
 }

@@ -55,20 +55,21 @@ version_to_json(const struct nsexec_version *version)
 	return root;
 }
 
+const struct argp version_argp = {
+	.parser = on_option,
+	.doc = "Print the versions of this program and of the daemon.",
+	.children = children,
+};
+
 int
 cmd_version(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp argp = {
-		.parser = on_option,
-		.doc = "Print the versions of this program and of the daemon.",
-		.children = children,
-	};
 	struct ctl_line line = { argc, argv, false, 0 };
 	struct nsexec_version *version = NULL;
 	json_t *root;
 	int status;
 
-	ctl_parse(ctl, &argp, &line, ctl);
+	ctl_parse(ctl, &version_argp, &line, ctl);
 	if (!ctl_json(ctl)) {
 		puts("nsexecctl " PACKAGE_VERSION);
 		fflush(stdout);
@@ -139,6 +140,13 @@ linux_features(void)
 	return root;
 }
 
+const struct argp features_argp = {
+	.parser = on_option,
+	.doc = "Print the features object of OCI's runtime-spec, and "
+	       "what the daemon found in the kernel.",
+	.children = children,
+};
+
 int
 cmd_features(struct ctl *ctl, int argc, char **argv)
 {
@@ -146,18 +154,12 @@ cmd_features(struct ctl *ctl, int argc, char **argv)
 		"bind",	 "nodev", "noexec", "nosuid", "private",
 		"rbind", "ro",	  "rw",	    "shared", "slave",
 	};
-	static const struct argp argp = {
-		.parser = on_option,
-		.doc = "Print the features object of OCI's runtime-spec, and "
-		       "what the daemon found in the kernel.",
-		.children = children,
-	};
 	struct ctl_line line = { argc, argv, false, 0 };
 	struct nsexec_version *version = NULL;
 	json_t *root;
 	int status;
 
-	ctl_parse(ctl, &argp, &line, ctl);
+	ctl_parse(ctl, &features_argp, &line, ctl);
 	status = ctl_connect(ctl);
 	if (status)
 		return status;

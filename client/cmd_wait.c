@@ -45,10 +45,10 @@ on_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_TIMEOUT:
 		if (ctl_parse_duration(arg, &opts->timeout_ms) < 0)
-			argp_error(state,
-				   "--timeout %s: write seconds, or "
-				   "300ms, 2m, 1h",
-				   arg);
+			ctl_option_error(state,
+					 "--timeout %s: write seconds, or "
+					 "300ms, 2m, 1h",
+					 arg);
 		/* 0 asks and does not wait; the protocol's 0 is "none". */
 		if (opts->timeout_ms == 0)
 			opts->timeout_ms = 1;
@@ -165,34 +165,37 @@ wait_for(const struct wait_opts *opts, char **ids, size_t n)
 	return status;
 }
 
+static const struct argp_option wait_options[] = {
+	{ "any", KEY_ANY, NULL, 0, "Return at the first exit", 5 },
+	{ "timeout", KEY_TIMEOUT, "TIME", 0,
+	  "Give up after this time, exit status 3", 5 },
+	{ "exec", KEY_EXEC, "EXEC-ID", 0,
+	  "Of this process of exec, not of the container", 5 },
+	{ 0 },
+};
+
+static const struct argp_child wait_children[] = {
+	{ &ctl_argp, 0, "Common:", 90 },
+	{ 0 },
+};
+
+const struct argp wait_argp = {
+	.options = wait_options,
+	.parser = on_option,
+	.args_doc = "ID...",
+	.doc = "Wait for exits and print their codes, 128+n for "
+	       "signal n.",
+	.children = wait_children,
+};
+
 int
 cmd_wait(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp_option options[] = {
-		{ "any", KEY_ANY, NULL, 0, "Return at the first exit", 5 },
-		{ "timeout", KEY_TIMEOUT, "TIME", 0,
-		  "Give up after this time, exit status 3", 5 },
-		{ "exec", KEY_EXEC, "EXEC-ID", 0,
-		  "Of this process of exec, not of the container", 5 },
-		{ 0 },
-	};
-	static const struct argp_child children[] = {
-		{ &ctl_argp, 0, "Common:", 90 },
-		{ 0 },
-	};
-	static const struct argp argp = {
-		.options = options,
-		.parser = on_option,
-		.args_doc = "ID...",
-		.doc = "Wait for exits and print their codes, 128+n for "
-		       "signal n.",
-		.children = children,
-	};
 	struct wait_opts opts = { .ctl = ctl };
 	struct ctl_line line = { argc, argv, false, 0 };
 	int status;
 
-	ctl_parse(ctl, &argp, &line, &opts);
+	ctl_parse(ctl, &wait_argp, &line, &opts);
 	if (line.index >= argc)
 		return ctl_usage(ctl, "which container? write wait ID...");
 	status = ctl_connect(ctl);

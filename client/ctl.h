@@ -50,6 +50,8 @@ struct ctl {
  * is the struct ctl. ctl_list_argp has the short -n as well. */
 extern const struct argp ctl_argp;
 extern const struct argp ctl_list_argp;
+/* "table", "json", "jsonl": 0, or -EINVAL with *ret as it was. */
+must_check int ctl_parse_output(const char *text, enum ctl_output *ret);
 
 /* A command line: what a command was called with. */
 struct ctl_line {
@@ -59,10 +61,32 @@ struct ctl_line {
 	int index;    /* after ctl_parse(): the first operand */
 };
 /*
- * Parse a command's options. Ends the program for --help and usage errors.
+ * Parse a command's options. Ends the program for --help and usage errors. The
+ * input of every argp but ctl_argp begins with a pointer to the struct ctl:
+ * that is what ctl_option_error() reports by.
  */
-void ctl_parse(const struct ctl *ctl, const struct argp *argp,
-	       struct ctl_line *line, void *input);
+void ctl_parse(struct ctl *ctl, const struct argp *argp, struct ctl_line *line,
+	       void *input);
+/* For a parser of options: report and end the program. */
+_Noreturn void ctl_option_error(const struct argp_state *state, const char *fmt,
+				...) printf_like(2, 3);
+
+/* One option as every reader of a command's tables sees it. */
+struct ctl_option {
+	const char *name; /* long; NULL: none */
+	const char *arg;  /* how its argument is called; NULL: takes none */
+	const char *doc;  /* NULL: none */
+	int letter;	  /* 0: none */
+	int key;
+	bool arg_optional, hidden;
+};
+#define CTL_MAX_OPTIONS 160
+struct ctl_options {
+	struct ctl_option items[CTL_MAX_OPTIONS];
+	size_t n;
+};
+/* The options of an argp and its children, aliases and --help among them. */
+void ctl_options_read(const struct argp *argp, struct ctl_options *ret);
 
 /* --- ctl_report.c -------------------------------------------------------- */
 
@@ -86,6 +110,13 @@ int ctl_report_local(const struct ctl *ctl, int r, const char *verb,
 		     const char *object);
 /* A wrong command line that argp did not see. */
 int ctl_usage(const struct ctl *ctl, const char *fmt, ...) printf_like(2, 3);
+/* One option that cannot stand: "OBJECT RULE". */
+struct ctl_complaint {
+	char object[128];
+	char rule[128];
+};
+int ctl_usage_option(const struct ctl *ctl,
+		     const struct ctl_complaint *complaint);
 void ctl_warn(const struct ctl *ctl, const char *fmt, ...) printf_like(2, 3);
 /* Exit status of a process's end: its code, 128+n, 125 if unknown. */
 int ctl_exit_status(const struct nsexec_exit *exit);
@@ -151,8 +182,8 @@ int cmd_start(struct ctl *ctl, int argc, char **argv);
 int cmd_state(struct ctl *ctl, int argc, char **argv);
 int cmd_version(struct ctl *ctl, int argc, char **argv);
 int cmd_wait(struct ctl *ctl, int argc, char **argv);
-/* In files of their own making; they need no daemon. */
-int cmd_bootstrap(int argc, char **argv);
-int cmd_idmap(int argc, char **argv);
+/* These need no daemon. */
+int cmd_bootstrap(struct ctl *ctl, int argc, char **argv);
+int cmd_idmap(struct ctl *ctl, int argc, char **argv);
 
 #endif

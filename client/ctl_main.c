@@ -20,7 +20,6 @@ struct command {
 	const char *name;
 	const char *alias; /* NULL: none */
 	int (*fn)(struct ctl *ctl, int argc, char **argv);
-	int (*plain)(int argc, char **argv);
 	const char *summary; /* NULL: not listed */
 	const char *missing; /* refused: what it waits for */
 	bool runs;
@@ -32,40 +31,39 @@ struct command {
 	}
 
 static const struct command commands[] = {
-	{ "run", NULL, cmd_run, NULL, "create, start and wait for a process",
-	  NULL, true },
-	{ "create", NULL, cmd_create, NULL,
+	{ "run", NULL, cmd_run, "create, start and wait for a process", NULL,
+	  true },
+	{ "create", NULL, cmd_create,
 	  "set a container up and stop before its program runs", NULL, false },
-	{ "start", NULL, cmd_start, NULL, "let a created container run", NULL,
+	{ "start", NULL, cmd_start, "let a created container run", NULL,
 	  false },
-	{ "exec", NULL, cmd_exec, NULL,
-	  "run a program inside a running container", NULL, true },
-	{ "enter", NULL, cmd_enter, NULL,
+	{ "exec", NULL, cmd_exec, "run a program inside a running container",
+	  NULL, true },
+	{ "enter", NULL, cmd_enter,
 	  "run a program in the namespaces of any process", NULL, true },
-	{ "kill", "signal", cmd_kill, NULL, "send a signal", NULL, false },
-	{ "wait", NULL, cmd_wait, NULL, "wait for an exit and print its code",
-	  NULL, false },
-	{ "list", "ls", cmd_list, NULL, "list containers", NULL, false },
-	{ "state", NULL, cmd_state, NULL, "print the OCI state of a container",
-	  NULL, false },
-	{ "inspect", NULL, cmd_inspect, NULL,
+	{ "kill", "signal", cmd_kill, "send a signal", NULL, false },
+	{ "wait", NULL, cmd_wait, "wait for an exit and print its code", NULL,
+	  false },
+	{ "list", "ls", cmd_list, "list containers", NULL, false },
+	{ "state", NULL, cmd_state, "print the OCI state of a container", NULL,
+	  false },
+	{ "inspect", NULL, cmd_inspect,
 	  "print all that is known about a container", NULL, false },
-	{ "ps", NULL, cmd_ps, NULL, "list the processes of a container", NULL,
+	{ "ps", NULL, cmd_ps, "list the processes of a container", NULL,
 	  false },
-	{ "events", NULL, cmd_events, NULL, "print events as they come", NULL,
+	{ "events", NULL, cmd_events, "print events as they come", NULL,
 	  false },
-	{ "delete", "rm", cmd_delete, NULL, "remove a container", NULL, false },
-	{ "explain", NULL, cmd_explain, NULL,
+	{ "delete", "rm", cmd_delete, "remove a container", NULL, false },
+	{ "explain", NULL, cmd_explain,
 	  "print the steps of a start without starting", NULL, false },
-	{ "idmap", NULL, NULL, cmd_idmap, "show and check id maps", NULL,
-	  false },
-	{ "bootstrap", NULL, NULL, cmd_bootstrap,
+	{ "idmap", NULL, cmd_idmap, "show and check id maps", NULL, false },
+	{ "bootstrap", NULL, cmd_bootstrap,
 	  "encode, decode, compare and check bootstrap messages", NULL, false },
-	{ "features", NULL, cmd_features, NULL, "print OCI features as JSON",
-	  NULL, false },
-	{ "doctor", NULL, cmd_doctor, NULL,
+	{ "features", NULL, cmd_features, "print OCI features as JSON", NULL,
+	  false },
+	{ "doctor", NULL, cmd_doctor,
 	  "check this system and say what each finding breaks", NULL, false },
-	{ "version", NULL, cmd_version, NULL, "print versions", NULL, false },
+	{ "version", NULL, cmd_version, "print versions", NULL, false },
 	LATER("pause", "RPC Pause"),
 	LATER("resume", "RPC Resume"),
 	LATER("update", "RPC Update"),
@@ -141,22 +139,6 @@ on_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
-void
-ctl_parse(const struct ctl *ctl, const struct argp *argp, struct ctl_line *line,
-	  void *input)
-{
-	char name[64];
-
-	(void)snprintf(name, sizeof(name), "nsexecctl %s", ctl->command);
-	line->argv[0] = name;
-	/* An argp without ARGP_KEY_ARG leaves operands to us. */
-	if (argp_parse(argp, line->argc, line->argv,
-		       line->payload ? ARGP_IN_ORDER : 0, &line->index,
-		       input) != 0)
-		exit(argp_err_exit_status);
-	line->argv[0] = (char *)ctl->command;
-}
-
 static int
 command_run(struct ctl *ctl, const struct command *command, int argc,
 	    char **argv)
@@ -171,10 +153,6 @@ command_run(struct ctl *ctl, const struct command *command, int argc,
 				 "needs %s, which this release does not "
 				 "have",
 				 command->missing);
-	if (command->plain)
-		return command->plain(argc, argv);
-	if (!command->fn)
-		return ctl_usage(ctl, "is not part of this build");
 	status = command->fn(ctl, argc, argv);
 	ctl->nsexec = nsexec_close(ctl->nsexec);
 	if (fflush(stdout) != 0 || ferror(stdout))
@@ -205,24 +183,21 @@ main(int argc, char **argv)
 	struct ctl ctl = { .command = "nsexecctl" };
 	struct main_input input = { .ctl = &ctl };
 	const struct command *command;
-	int index = argc;
+	struct ctl_line line = { argc, argv, true, argc };
 
 	argp_err_exit_status = CTL_USAGE;
-	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, &index, &input) != 0)
-		return CTL_USAGE;
+	ctl_parse(&ctl, &argp, &line, &input);
 	if (input.version) {
 		ctl.command = "version";
 		return cmd_version(&ctl, 1, argv);
 	}
-	if (index >= argc) {
-		argp_help(&argp, stderr, ARGP_HELP_STD_USAGE, argv[0]);
-		return CTL_USAGE;
-	}
-	command = command_find(argv[index]);
+	if (line.index >= argc)
+		return ctl_usage(&ctl, "which command? see nsexecctl --help");
+	argv += line.index;
+	command = command_find(argv[0]);
 	if (!command)
 		return ctl_usage(&ctl,
-				 "no command \"%s\"; see nsexecctl "
-				 "--help",
-				 argv[index]);
-	return command_run(&ctl, command, argc - index, argv + index);
+				 "no command \"%s\"; see nsexecctl --help",
+				 argv[0]);
+	return command_run(&ctl, command, argc - line.index, argv);
 }

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <argp.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,8 +35,8 @@ static const struct argp_option list_options[] = {
 	{ 0 },
 };
 
-static bool
-output_parse(const char *text, enum ctl_output *ret)
+int
+ctl_parse_output(const char *text, enum ctl_output *ret)
 {
 	static const char *const names[] = {
 		[CTL_OUTPUT_TABLE] = "table",
@@ -46,37 +47,27 @@ output_parse(const char *text, enum ctl_output *ret)
 	for (size_t i = 1; i < ARRAY_SIZE(names); i++) {
 		if (strcmp(text, names[i]) == 0) {
 			*ret = (enum ctl_output)i;
-			return true;
+			return 0;
 		}
 	}
-	return false;
+	return -EINVAL;
 }
 
 static error_t
 on_option(int key, char *arg, struct argp_state *state)
 {
 	struct ctl *ctl = state->input;
-	const char *output;
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		output = getenv("NSEXEC_OUTPUT");
-		if (ctl->output == CTL_OUTPUT_DEFAULT && output && *output &&
-		    !output_parse(output, &ctl->output))
-			argp_error(state,
-				   "NSEXEC_OUTPUT=%s is not table, "
-				   "json or jsonl",
-				   output);
-		return 0;
 	case 'H':
 		ctl->host = arg;
 		return 0;
 	case 'o':
-		if (!output_parse(arg, &ctl->output))
-			argp_error(state,
-				   "output \"%s\" is not table, json "
-				   "or jsonl",
-				   arg);
+		if (ctl_parse_output(arg, &ctl->output) < 0)
+			exit(ctl_usage(ctl,
+				       "output \"%s\" is not table, json or "
+				       "jsonl",
+				       arg));
 		return 0;
 	case KEY_JSON:
 		/* In a stream json means one object a line anyway. */

@@ -49,7 +49,9 @@ print_error(const struct ctl *ctl, const struct nsexec_error *error)
 		json_decref(root);
 		return;
 	}
-	fprintf(stderr, "nsexecctl: %s: ", ctl->command);
+	fputs("nsexecctl: ", stderr);
+	if (strcmp(ctl->command, "nsexecctl") != 0)
+		fprintf(stderr, "%s: ", ctl->command);
 	if (error->message[0])
 		fputs(error->message, stderr);
 	else
@@ -185,6 +187,25 @@ ctl_usage(const struct ctl *ctl, const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vsnprintf(error.message, sizeof(error.message), fmt, args);
 	va_end(args);
+	return ctl_report(ctl, &error);
+}
+
+int
+ctl_usage_option(const struct ctl *ctl, const struct ctl_complaint *complaint)
+{
+	struct nsexec_error error = { .code = NSEXEC_INVALID_ARGUMENT,
+				      .stage = "client",
+				      .step = "parse-arguments" };
+	const bool top = strcmp(ctl->command, "nsexecctl") == 0;
+
+	(void)snprintf(error.object, sizeof(error.object), "%s",
+		       complaint->object);
+	(void)snprintf(error.rule, sizeof(error.rule), "%s", complaint->rule);
+	(void)snprintf(error.message, sizeof(error.message), "%s %s",
+		       complaint->object, complaint->rule);
+	(void)snprintf(error.hint, sizeof(error.hint),
+		       "nsexecctl %s%s--help lists the options",
+		       top ? "" : ctl->command, top ? "" : " ");
 	return ctl_report(ctl, &error);
 }
 

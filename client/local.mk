@@ -62,6 +62,7 @@ nsexecctl_SOURCES = \
 	client/ctl_main.c \
 	client/ctl_options.c \
 	client/ctl_output.c \
+	client/ctl_parse.c \
 	client/ctl_report.c \
 	client/ctl_words.c \
 	client/foreground.c client/foreground.h \

@@ -49,10 +49,11 @@ on_option(int key, char *arg, struct argp_state *state)
 		key = OPTS_LATER_KEYS;
 	for (size_t i = 0; options[i].name; i++) {
 		if (options[i].key == key)
-			argp_failure(state, argp_err_exit_status, 0,
-				     "--%s needs %s, which this release does "
-				     "not have",
-				     options[i].name, options[i].doc);
+			ctl_option_error(
+				state,
+				"--%s needs %s, which this release does "
+				"not have",
+				options[i].name, options[i].doc);
 	}
 	return ARGP_ERR_UNKNOWN;
 }

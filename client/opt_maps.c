@@ -63,8 +63,8 @@ set_preset(struct argp_state *state, enum nsexec_map preset, const char *why)
 	struct map_opts *opts = state->input;
 
 	if (opts->preset && opts->preset != preset)
-		argp_error(state, "%s and %s ask for different id maps",
-			   opts->preset_why, why);
+		ctl_option_error(state, "%s and %s ask for different id maps",
+				 opts->preset_why, why);
 	opts->preset = preset;
 	opts->preset_why = why;
 	opts->ns->needs_user = true;
@@ -119,8 +119,8 @@ add_all(struct argp_state *state, bool groups)
 	ssize_t n = fd_read_file(AT_FDCWD, path, text, sizeof(text));
 
 	if (n < 0 || idmap_parse(text, (size_t)n, &own, &error) < 0)
-		argp_error(state, "cannot read %s: %s", path,
-			   n < 0 ? strerror((int)-n) : error.rule);
+		ctl_option_error(state, "cannot read %s: %s", path,
+				 n < 0 ? strerror((int)-n) : error.rule);
 	for (size_t i = 0; i < own.n_rows; i++) {
 		const uint32_t id = own.rows[i].container_id;
 
@@ -161,10 +161,10 @@ add_delegated(struct argp_state *state, bool groups, bool automatic)
 	uint32_t next = 1;
 
 	if (n == 0)
-		argp_error(state,
-			   "%s delegates nothing to you: ask an "
-			   "administrator for a line there",
-			   path);
+		ctl_option_error(state,
+				 "%s delegates nothing to you: ask an "
+				 "administrator for a line there",
+				 path);
 	if (automatic)
 		add_row(state, groups,
 			&(struct idmap_row){ 0, groups ? getegid() : geteuid(),

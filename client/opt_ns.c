@@ -51,7 +51,13 @@ void
 opts_refuse(struct argp_state *state, const char *option, const char *arg,
 	    const char *why)
 {
-	argp_error(state, "%s %s: %s", option, arg, why);
+	const struct ctl *ctl = *(struct ctl *const *)state->input;
+	struct ctl_complaint complaint;
+
+	(void)snprintf(complaint.object, sizeof(complaint.object), "%s %s",
+		       option, arg);
+	(void)snprintf(complaint.rule, sizeof(complaint.rule), "%s", why);
+	exit(ctl_usage_option(ctl, &complaint));
 }
 
 /* Bits 1 to 8. */
@@ -72,13 +78,13 @@ claim(struct argp_state *state, enum nsexec_ns kind, unsigned int *mask)
 		(opts->created | opts->joined | opts->shared) & ~*mask;
 
 	if (other & bit(kind))
-		argp_error(state,
-			   "namespace %s is named twice: one of --new, "
-			   "--join and --share",
-			   nsexec_ns_name(kind));
+		ctl_option_error(state,
+				 "namespace %s is named twice: one of --new, "
+				 "--join and --share",
+				 nsexec_ns_name(kind));
 	if (mask == &opts->joined && (*mask & bit(kind)))
-		argp_error(state, "namespace %s is joined twice",
-			   nsexec_ns_name(kind));
+		ctl_option_error(state, "namespace %s is joined twice",
+				 nsexec_ns_name(kind));
 	*mask |= bit(kind);
 }
 
@@ -93,10 +99,10 @@ parse_kind(struct argp_state *state, const char *text, size_t size)
 		kind = nsexec_ns_parse(name);
 	}
 	if (!kind)
-		argp_error(state,
-			   "\"%.*s\" is no namespace: user, ipc, uts, "
-			   "net, pid, mnt, cgroup, time",
-			   (int)size, text);
+		ctl_option_error(state,
+				 "\"%.*s\" is no namespace: user, ipc, uts, "
+				 "net, pid, mnt, cgroup, time",
+				 (int)size, text);
 	return kind;
 }
 

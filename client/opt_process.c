@@ -70,7 +70,7 @@ on_user(struct argp_state *state, const char *arg)
 	uint32_t uid, gid;
 
 	if (!copy)
-		argp_failure(state, CTL_FAILED, 0, "out of memory");
+		ctl_option_error(state, "out of memory");
 	if (colon)
 		*colon = '\0';
 	if (text_parse_u32(copy, &uid) < 0) {
@@ -126,7 +126,7 @@ on_env(struct argp_state *state, const char *arg)
 		opts_refuse(state, "--env", arg, "write NAME or NAME=VALUE");
 	grown = realloc(opts->env, (opts->n_env + 1) * sizeof(*grown));
 	if (!grown)
-		argp_failure(state, CTL_FAILED, 0, "out of memory");
+		ctl_option_error(state, "out of memory");
 	opts->env = grown;
 	opts->env[opts->n_env++] = arg;
 }
@@ -140,7 +140,7 @@ parse_caps(struct argp_state *state, const char *option, const char *arg)
 	int number;
 
 	if (!copy)
-		argp_failure(state, CTL_FAILED, 0, "out of memory");
+		ctl_option_error(state, "out of memory");
 	for (char *token = strtok_r(copy, ",", &save); token;
 	     token = strtok_r(NULL, ",", &save)) {
 		if (strcasecmp(token, "all") == 0)
@@ -160,8 +160,9 @@ parse_number(struct argp_state *state, const char *option, const char *arg,
 	int64_t number;
 
 	if (text_parse_i64(arg, min, max, &number) < 0)
-		argp_error(state, "%s %s: write a number from %lld to %lld",
-			   option, arg, (long long)min, (long long)max);
+		ctl_option_error(state,
+				 "%s %s: write a number from %lld to %lld",
+				 option, arg, (long long)min, (long long)max);
 	return number;
 }
 

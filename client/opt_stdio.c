@@ -49,8 +49,8 @@ static void
 need_open(struct argp_state *state, const char *option, const char *arg, int fd)
 {
 	if (fcntl(fd, F_GETFD) < 0)
-		argp_error(state, "%s %s: descriptor %d is not open", option,
-			   arg, fd);
+		ctl_option_error(state, "%s %s: descriptor %d is not open",
+				 option, arg, fd);
 }
 
 static void

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Groups of options that several commands share, each an argp to be used as a
- * child with its struct as input: namespaces, id maps, mounts, the process, its
- * streams. A group writes into a spec; what needs the whole command line is
- * written by its _apply function, after parsing.
+ * child with its struct as input, which begins with the struct ctl: namespaces,
+ * id maps, mounts, the process, its streams. A group writes into a spec; what
+ * needs the whole command line is written by its _apply function, after
+ * parsing.
  */
 #ifndef NSX_CLIENT_OPTS_H
 #define NSX_CLIENT_OPTS_H
@@ -30,6 +31,7 @@ enum opts_key_base {
 
 /* --new --join --share and what a new namespace holds. */
 struct ns_opts {
+	struct ctl *ctl;
 	struct nsexec_spec *spec;
 	unsigned int created, joined, shared; /* bit n: enum nsexec_ns n */
 	bool create_rest; /* --new all: what nothing else names */
@@ -43,6 +45,7 @@ must_check int ns_opts_apply(const struct ctl *ctl, struct ns_opts *opts);
 
 /* --map-*, --setgroups. */
 struct map_opts {
+	struct ctl *ctl;
 	struct ns_opts *ns;
 	enum nsexec_map preset; /* 0: none */
 	const char *preset_why; /* the option that asked for it */
@@ -53,6 +56,7 @@ must_check int map_opts_apply(const struct ctl *ctl, struct map_opts *opts);
 
 /* --root --mount --mount-proc --propagation. */
 struct mount_opts {
+	struct ctl *ctl;
 	struct ns_opts *ns;
 	char *rootfs; /* owned */
 	bool root_read_only;
@@ -64,6 +68,7 @@ const char *mount_parse(struct nsexec_spec *spec, const char *text);
 
 /* -u -e -w, capabilities, limits. */
 struct process_opts {
+	struct ctl *ctl;
 	struct nsexec_spec *spec;
 	const struct ns_opts *ns; /* NULL: exec */
 	bool clear_env;
@@ -80,6 +85,7 @@ void process_opts_deinit(struct process_opts *opts);
 
 /* -i --stdin --stdout --stderr --stdio --preserve-fds --fd. */
 struct stdio_opts {
+	struct ctl *ctl;
 	struct nsexec_spec *spec;
 	bool interactive;
 	bool inherit, null; /* --stdio */
@@ -97,11 +103,12 @@ must_check int stdio_opts_apply(const struct ctl *ctl, struct stdio_opts *opts,
 				bool foreground);
 void stdio_opts_deinit(struct stdio_opts *opts);
 
-/* Options that wait for a later release: refused by name. No input. */
+/* Options that wait for a later release: refused by name. Its input is
+ * a struct ctl **. */
 extern const struct argp later_argp;
 
-/* Refuse an option's argument: prints usage help and ends the program. */
-void opts_refuse(struct argp_state *state, const char *option, const char *arg,
-		 const char *why);
+/* Refuse an option's argument and end the program. */
+_Noreturn void opts_refuse(struct argp_state *state, const char *option,
+			   const char *arg, const char *why);
 
 #endif

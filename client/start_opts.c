@@ -112,7 +112,7 @@ on_init(struct argp_state *state)
 {
 	struct start_opts *opts = state->input;
 	void *const inputs[] = { &opts->ns,	 &opts->maps,  &opts->mounts,
-				 &opts->process, &opts->stdio, NULL,
+				 &opts->process, &opts->stdio, &opts->ctl,
 				 opts->ctl };
 
 	for (size_t i = 0; i < ARRAY_SIZE(inputs); i++)
@@ -188,7 +188,7 @@ static const struct argp_child children[] = {
 	{ &ctl_argp, 0, "Common:", 90 }, { 0 },
 };
 
-static const struct argp start_argp = {
+const struct argp run_argp = {
 	.options = options,
 	.parser = on_option,
 	.args_doc = "COMMAND [ARG...]",
@@ -225,7 +225,8 @@ start_opts_parse(struct start_opts *opts, struct ctl *ctl, int argc,
 	int r;
 
 	memset(opts, 0, sizeof(*opts));
-	opts->ctl = ctl;
+	opts->ctl = opts->ns.ctl = opts->maps.ctl = opts->mounts.ctl = ctl;
+	opts->process.ctl = opts->stdio.ctl = ctl;
 	opts->status_fd = opts->info_fd = -1;
 	r = nsexec_spec_new(&opts->spec);
 	if (r < 0)
@@ -233,7 +234,7 @@ start_opts_parse(struct start_opts *opts, struct ctl *ctl, int argc,
 	opts->ns.spec = opts->process.spec = opts->stdio.spec = opts->spec;
 	opts->maps.ns = opts->mounts.ns = &opts->ns;
 	opts->process.ns = &opts->ns;
-	ctl_parse(ctl, &start_argp, &line, opts);
+	ctl_parse(ctl, &run_argp, &line, opts);
 	if (line.index >= argc)
 		return ctl_usage(ctl,
 				 "no command to run; see nsexecctl %s "

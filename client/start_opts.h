@@ -10,6 +10,7 @@
 #include "client/opts.h"
 
 struct start_opts {
+	struct ctl *ctl;
 	struct nsexec_spec *spec; /* owned */
 	struct ns_opts ns;
 	struct map_opts maps;
@@ -24,7 +25,6 @@ struct start_opts {
 	uint64_t timeout_ms;
 	uint8_t key[16];
 	bool has_key;
-	struct ctl *ctl;
 };
 
 /*
