@@ -421,16 +421,26 @@ run_lint(const struct options *options)
 	return n_traps > 0 ? EXIT_BAD : 0;
 }
 
+const struct ctl_word bootstrap_words[] = {
+	{ "encode", "text to message", NULL, CTL_OPERAND_FILE },
+	{ "decode", "message to text", NULL, CTL_OPERAND_FILE },
+	{ "diff", "compare two messages", NULL, CTL_OPERAND_FILE },
+	{ "lint", "say what is known to go wrong", NULL, CTL_OPERAND_FILE },
+	{ 0 },
+};
+
+/* In the order of bootstrap_words. */
 static const struct verb {
-	const char *name;
 	size_t min_files, max_files;
 	int (*run)(const struct options *options);
 } verbs[] = {
-	{ "encode", 0, 1, run_encode },
-	{ "decode", 0, 1, run_decode },
-	{ "diff", 2, 2, run_diff },
-	{ "lint", 0, 1, run_lint },
+	{ 0, 1, run_encode },
+	{ 0, 1, run_decode },
+	{ 2, 2, run_diff },
+	{ 0, 1, run_lint },
 };
+_Static_assert(ARRAY_SIZE(verbs) + 1 == ARRAY_SIZE(bootstrap_words),
+	       "a row for each word");
 
 const struct argp bootstrap_argp = {
 	.options = option_table,
@@ -453,7 +463,7 @@ cmd_bootstrap(struct ctl *ctl, int argc, char **argv)
 
 	ctl_parse(ctl, &bootstrap_argp, &line, &options);
 	for (i = 0; i < ARRAY_SIZE(verbs) && options.n_files > 0; i++)
-		if (strcmp(verbs[i].name, options.files[0]) == 0)
+		if (strcmp(bootstrap_words[i].name, options.files[0]) == 0)
 			verb = &verbs[i];
 	if (!verb || options.n_files - 1 < verb->min_files ||
 	    options.n_files - 1 > verb->max_files)

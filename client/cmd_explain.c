@@ -50,6 +50,12 @@ explain_print(struct ctl *ctl, const struct nsexec_spec *spec)
 	return 0;
 }
 
+const struct ctl_word explain_words[] = {
+	{ "run", "of run", &run_argp, CTL_OPERAND_COMMAND },
+	{ "create", "of create", &run_argp, CTL_OPERAND_COMMAND },
+	{ 0 },
+};
+
 int
 cmd_explain(struct ctl *ctl, int argc, char **argv)
 {

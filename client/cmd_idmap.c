@@ -435,6 +435,12 @@ run_show(struct options *options)
 	return r;
 }
 
+const struct ctl_word idmap_words[] = {
+	{ "check", "hold an id map against the rules", NULL, CTL_OPERAND_FILE },
+	{ "show", "print the rows of a preset", NULL, CTL_OPERAND_NONE },
+	{ 0 },
+};
+
 static const struct argp_child children[] = {
 	{ &ctl_argp, 0, "Common:", 90 },
 	{ 0 },

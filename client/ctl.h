@@ -165,6 +165,46 @@ must_check int ctl_absolute_path(const char *path, char **ret);
 /* --- the commands ----------------------------------------------------------
  */
 
+/* What an operand is, for completion. */
+enum ctl_operand {
+	CTL_OPERAND_NONE,
+	CTL_OPERAND_ID, /* a container */
+	CTL_OPERAND_FILE,
+	CTL_OPERAND_COMMAND, /* a program; the rest is its own */
+};
+
+/* A word that a command takes first: "check" of idmap. Ends with a NULL name.
+ */
+struct ctl_word {
+	const char *name;
+	const char *summary;
+	const struct argp *argp; /* after it; NULL: the command's own */
+	enum ctl_operand operand;
+};
+
+struct ctl_command {
+	const char *name;
+	const char *alias; /* NULL: none */
+	int (*fn)(struct ctl *ctl, int argc, char **argv);
+	const char *summary; /* NULL: not listed */
+	const char *missing; /* refused: what it waits for */
+	const struct argp *argp;
+	const struct ctl_word *words;	   /* NULL: none */
+	enum ctl_operand operand, further; /* the first one, those after it */
+	bool runs;
+};
+/* Ends with a NULL name. */
+extern const struct ctl_command ctl_commands[];
+/* The options before the command. */
+extern const struct argp main_argp;
+
+extern const struct argp bootstrap_argp, completion_argp, delete_argp,
+	doctor_argp, enter_argp, events_argp, exec_argp, features_argp,
+	idmap_argp, inspect_argp, kill_argp, list_argp, ps_argp, run_argp,
+	start_argp, state_argp, version_argp, wait_argp;
+extern const struct ctl_word bootstrap_words[], completion_words[],
+	explain_words[], idmap_words[];
+
 int cmd_create(struct ctl *ctl, int argc, char **argv);
 int cmd_delete(struct ctl *ctl, int argc, char **argv);
 int cmd_doctor(struct ctl *ctl, int argc, char **argv);
@@ -184,6 +224,7 @@ int cmd_version(struct ctl *ctl, int argc, char **argv);
 int cmd_wait(struct ctl *ctl, int argc, char **argv);
 /* These need no daemon. */
 int cmd_bootstrap(struct ctl *ctl, int argc, char **argv);
+int cmd_completion(struct ctl *ctl, int argc, char **argv);
 int cmd_idmap(struct ctl *ctl, int argc, char **argv);
 
 #endif

@@ -16,54 +16,124 @@
 #include "client/ctl.h"
 #include "lib/util.h"
 
-struct command {
-	const char *name;
-	const char *alias; /* NULL: none */
-	int (*fn)(struct ctl *ctl, int argc, char **argv);
-	const char *summary; /* NULL: not listed */
-	const char *missing; /* refused: what it waits for */
-	bool runs;
-};
-
 #define LATER(n, what) \
 	{ \
 		.name = (n), .missing = (what) \
 	}
 
-static const struct command commands[] = {
-	{ "run", NULL, cmd_run, "create, start and wait for a process", NULL,
-	  true },
-	{ "create", NULL, cmd_create,
-	  "set a container up and stop before its program runs", NULL, false },
-	{ "start", NULL, cmd_start, "let a created container run", NULL,
-	  false },
-	{ "exec", NULL, cmd_exec, "run a program inside a running container",
-	  NULL, true },
-	{ "enter", NULL, cmd_enter,
-	  "run a program in the namespaces of any process", NULL, true },
-	{ "kill", "signal", cmd_kill, "send a signal", NULL, false },
-	{ "wait", NULL, cmd_wait, "wait for an exit and print its code", NULL,
-	  false },
-	{ "list", "ls", cmd_list, "list containers", NULL, false },
-	{ "state", NULL, cmd_state, "print the OCI state of a container", NULL,
-	  false },
-	{ "inspect", NULL, cmd_inspect,
-	  "print all that is known about a container", NULL, false },
-	{ "ps", NULL, cmd_ps, "list the processes of a container", NULL,
-	  false },
-	{ "events", NULL, cmd_events, "print events as they come", NULL,
-	  false },
-	{ "delete", "rm", cmd_delete, "remove a container", NULL, false },
-	{ "explain", NULL, cmd_explain,
-	  "print the steps of a start without starting", NULL, false },
-	{ "idmap", NULL, cmd_idmap, "show and check id maps", NULL, false },
-	{ "bootstrap", NULL, cmd_bootstrap,
-	  "encode, decode, compare and check bootstrap messages", NULL, false },
-	{ "features", NULL, cmd_features, "print OCI features as JSON", NULL,
-	  false },
-	{ "doctor", NULL, cmd_doctor,
-	  "check this system and say what each finding breaks", NULL, false },
-	{ "version", NULL, cmd_version, "print versions", NULL, false },
+const struct ctl_command ctl_commands[] = {
+	{ .name = "run",
+	  .fn = cmd_run,
+	  .summary = "create, start and wait for a process",
+	  .argp = &run_argp,
+	  .operand = CTL_OPERAND_COMMAND,
+	  .runs = true },
+	{ .name = "create",
+	  .fn = cmd_create,
+	  .summary = "set a container up and stop before its program runs",
+	  .argp = &run_argp,
+	  .operand = CTL_OPERAND_COMMAND },
+	{ .name = "start",
+	  .fn = cmd_start,
+	  .summary = "let a created container run",
+	  .argp = &start_argp,
+	  .operand = CTL_OPERAND_ID,
+	  .further = CTL_OPERAND_ID },
+	{ .name = "exec",
+	  .fn = cmd_exec,
+	  .summary = "run a program inside a running container",
+	  .argp = &exec_argp,
+	  .operand = CTL_OPERAND_ID,
+	  .further = CTL_OPERAND_COMMAND,
+	  .runs = true },
+	{ .name = "enter",
+	  .fn = cmd_enter,
+	  .summary = "run a program in the namespaces of any process",
+	  .argp = &enter_argp,
+	  .operand = CTL_OPERAND_COMMAND,
+	  .runs = true },
+	{ .name = "kill",
+	  .alias = "signal",
+	  .fn = cmd_kill,
+	  .summary = "send a signal",
+	  .argp = &kill_argp,
+	  .operand = CTL_OPERAND_ID,
+	  .further = CTL_OPERAND_ID },
+	{ .name = "wait",
+	  .fn = cmd_wait,
+	  .summary = "wait for an exit and print its code",
+	  .argp = &wait_argp,
+	  .operand = CTL_OPERAND_ID,
+	  .further = CTL_OPERAND_ID },
+	{ .name = "list",
+	  .alias = "ls",
+	  .fn = cmd_list,
+	  .summary = "list containers",
+	  .argp = &list_argp },
+	{ .name = "state",
+	  .fn = cmd_state,
+	  .summary = "print the OCI state of a container",
+	  .argp = &state_argp,
+	  .operand = CTL_OPERAND_ID,
+	  .further = CTL_OPERAND_ID },
+	{ .name = "inspect",
+	  .fn = cmd_inspect,
+	  .summary = "print all that is known about a container",
+	  .argp = &inspect_argp,
+	  .operand = CTL_OPERAND_ID,
+	  .further = CTL_OPERAND_ID },
+	{ .name = "ps",
+	  .fn = cmd_ps,
+	  .summary = "list the processes of a container",
+	  .argp = &ps_argp,
+	  .operand = CTL_OPERAND_ID,
+	  .further = CTL_OPERAND_ID },
+	{ .name = "events",
+	  .fn = cmd_events,
+	  .summary = "print events as they come",
+	  .argp = &events_argp,
+	  .operand = CTL_OPERAND_ID,
+	  .further = CTL_OPERAND_ID },
+	{ .name = "delete",
+	  .alias = "rm",
+	  .fn = cmd_delete,
+	  .summary = "remove a container",
+	  .argp = &delete_argp,
+	  .operand = CTL_OPERAND_ID,
+	  .further = CTL_OPERAND_ID },
+	{ .name = "explain",
+	  .fn = cmd_explain,
+	  .summary = "print the steps of a start without starting",
+	  .argp = &run_argp,
+	  .words = explain_words,
+	  .operand = CTL_OPERAND_COMMAND },
+	{ .name = "idmap",
+	  .fn = cmd_idmap,
+	  .summary = "show and check id maps",
+	  .argp = &idmap_argp,
+	  .words = idmap_words },
+	{ .name = "bootstrap",
+	  .fn = cmd_bootstrap,
+	  .summary = "encode, decode, compare and check bootstrap messages",
+	  .argp = &bootstrap_argp,
+	  .words = bootstrap_words },
+	{ .name = "features",
+	  .fn = cmd_features,
+	  .summary = "print OCI features as JSON",
+	  .argp = &features_argp },
+	{ .name = "doctor",
+	  .fn = cmd_doctor,
+	  .summary = "check this system and say what each finding breaks",
+	  .argp = &doctor_argp },
+	{ .name = "completion",
+	  .fn = cmd_completion,
+	  .summary = "print what makes a shell complete our words",
+	  .argp = &completion_argp,
+	  .words = completion_words },
+	{ .name = "version",
+	  .fn = cmd_version,
+	  .summary = "print versions",
+	  .argp = &version_argp },
 	LATER("pause", "RPC Pause"),
 	LATER("resume", "RPC Resume"),
 	LATER("update", "RPC Update"),
@@ -76,15 +146,15 @@ static const struct command commands[] = {
 	LATER("pool", "the warm pool"),
 	LATER("policy", "the policy of nsexecd"),
 	LATER("metrics", "RPC Stats"),
-	LATER("completion", "generated completions"),
+	{ 0 },
 };
 
-static const struct command *
+static const struct ctl_command *
 command_find(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		const struct command *row = &commands[i];
+	const struct ctl_command *row;
 
+	for (row = ctl_commands; row->name; row++) {
 		if (strcmp(row->name, name) == 0 ||
 		    (row->alias && strcmp(row->alias, name) == 0))
 			return row;
@@ -106,10 +176,9 @@ help_filter(int key, const char *text, void *input)
 	if (!out)
 		return (char *)text;
 	fputs("Commands:\n", out);
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		if (commands[i].summary)
-			fprintf(out, "  %-10s %s\n", commands[i].name,
-				commands[i].summary);
+	for (const struct ctl_command *row = ctl_commands; row->name; row++) {
+		if (row->summary)
+			fprintf(out, "  %-10s %s\n", row->name, row->summary);
 	}
 	fputs("\nnsexecctl COMMAND --help tells more; so does nsexecctl(1).",
 	      out);
@@ -140,7 +209,7 @@ on_option(int key, char *arg, struct argp_state *state)
 }
 
 static int
-command_run(struct ctl *ctl, const struct command *command, int argc,
+command_run(struct ctl *ctl, const struct ctl_command *command, int argc,
 	    char **argv)
 {
 	int status;
@@ -160,33 +229,36 @@ command_run(struct ctl *ctl, const struct command *command, int argc,
 	return status;
 }
 
+static const struct argp_option options[] = {
+	{ "version", 'V', NULL, 0, "Print versions", 0 },
+	{ 0 },
+};
+
+static const struct argp_child children[] = {
+	{ &ctl_argp, 0, NULL, 0 },
+	{ 0 },
+};
+
+const struct argp main_argp = {
+	.options = options,
+	.parser = on_option,
+	.args_doc = "COMMAND [ARG...]",
+	.doc = "Start and watch processes in Linux namespaces through "
+	       "nsexecd.\vCommands",
+	.children = children,
+	.help_filter = help_filter,
+};
+
 int
 main(int argc, char **argv)
 {
-	static const struct argp_option options[] = {
-		{ "version", 'V', NULL, 0, "Print versions", 0 },
-		{ 0 },
-	};
-	static const struct argp_child children[] = {
-		{ &ctl_argp, 0, NULL, 0 },
-		{ 0 },
-	};
-	static const struct argp argp = {
-		.options = options,
-		.parser = on_option,
-		.args_doc = "COMMAND [ARG...]",
-		.doc = "Start and watch processes in Linux namespaces through "
-		       "nsexecd.\vCommands",
-		.children = children,
-		.help_filter = help_filter,
-	};
 	struct ctl ctl = { .command = "nsexecctl" };
 	struct main_input input = { .ctl = &ctl };
-	const struct command *command;
+	const struct ctl_command *command;
 	struct ctl_line line = { argc, argv, true, argc };
 
 	argp_err_exit_status = CTL_USAGE;
-	ctl_parse(&ctl, &argp, &line, &input);
+	ctl_parse(&ctl, &main_argp, &line, &input);
 	if (input.version) {
 		ctl.command = "version";
 		return cmd_version(&ctl, 1, argv);

@@ -20,8 +20,8 @@ static const struct argp_option options[] = {
 	  "The daemon's socket (default: $NSEXEC_SOCKET, "
 	  "else " NSEXEC_DEFAULT_ADDRESS ")",
 	  90 },
-	{ "output", 'o', "FORMAT", 0,
-	  "table, json or jsonl (default: $NSEXEC_OUTPUT, else table)", 90 },
+	{ "output", 'o', "table|json|jsonl", 0,
+	  "Form of results (default: $NSEXEC_OUTPUT, else table)", 90 },
 	{ "json", KEY_JSON, NULL, 0, "The same as -o json", 90 },
 	{ "quiet", 'q', NULL, 0, "Ids only; no talk", 90 },
 	{ "no-headings", KEY_NO_HEADINGS, NULL, 0, "Tables without headings",

@@ -47,6 +47,7 @@ bin_PROGRAMS += nsexecctl
 nsexecctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 nsexecctl_SOURCES = \
 	client/cmd_bootstrap.c \
+	client/cmd_completion.c \
 	client/cmd_doctor.c \
 	client/cmd_enter.c \
 	client/cmd_events.c \
@@ -65,6 +66,7 @@ nsexecctl_SOURCES = \
 	client/ctl_parse.c \
 	client/ctl_report.c \
 	client/ctl_words.c \
+	client/complete.c client/complete.h \
 	client/foreground.c client/foreground.h \
 	client/input.c client/input.h \
 	client/lost_signal.c client/lost_signal.h \

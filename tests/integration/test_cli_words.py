@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nsexecctl's command lines: how wrong ones are told."""
+"""nsexecctl's command lines: how wrong ones are told, how shells complete."""
 import json
 import os
+import pty
+import re
+import select
+import shlex
 import subprocess
 import sys
 
@@ -90,6 +94,116 @@ class OptionErrors(TestCase):
         self.assertEqual(done.returncode, 0)
         self.assertIn(b"Usage:", done.stdout)
         self.assertEqual(ctl("run", "--bogus", "--help").returncode, 125)
+
+
+class Completion(TestCase):
+    INSTANCE = False
+
+    def bash(self, *words, **env):
+        """COMPREPLY of bash for words, the last one begun."""
+        script = (
+            f"PATH={shlex.quote(os.path.dirname(program('nsexecctl')))}:$PATH\n"
+            "source <(nsexecctl completion bash) || exit 9\n"
+            "set -- $(complete -p nsexecctl)\n"
+            '[ "$2" = -F ] || exit 8\n'
+            f"COMP_WORDS=({shlex.join(('nsexecctl', *words))})\n"
+            f"COMP_CWORD={len(words)}\n"
+            '"$3" nsexecctl "${COMP_WORDS[COMP_CWORD]}"\n'
+            'for word in "${COMPREPLY[@]}"; do echo "$word"; done\n')
+        done = subprocess.run(["/bin/bash", "-c", script], timeout=20,
+                              capture_output=True, check=False,
+                              env={**os.environ, **env})
+        self.assertEqual((done.returncode, done.stderr), (0, b""), done)
+        return done.stdout.decode().split()
+
+    def test_every_listed_command_is_offered(self):
+        text = ctl("--help").stdout.decode().split("Commands:\n")[1]
+        listed = re.findall(r"^  (\w+) ", text, re.M)
+        self.assertGreater(len(listed), 18)
+        self.assertEqual(self.bash(""), listed)
+        self.assertEqual(self.bash("ins"), ["inspect"])
+        self.assertEqual(self.bash("-H", "unix:/x", "ins"), ["inspect"])
+
+    def test_every_option_in_a_help_is_offered(self):
+        for name in self.bash(""):
+            text = ctl(name, "--help").stdout.decode()
+            listed = set(re.findall(r"^ +(?:-\S+, )*--([\w-]+)", text, re.M))
+            listed |= set(re.findall(r"^ +.*, --([\w-]+)", text, re.M))
+            found = {w[2:] for w in self.bash(name, "--")}
+            with self.subTest(name=name):
+                self.assertGreater(len(listed), 4)
+                self.assertEqual(listed - found, set())
+                self.assertNotIn("tty", found)
+
+    def test_words_of_arguments_are_offered(self):
+        self.assertEqual(self.bash("run", "--setgroups", ""),
+                         ["allow", "deny", "auto"])
+        # bash makes three words of --setgroups=d
+        self.assertEqual(self.bash("run", "--setgroups", "=", "d"), ["deny"])
+        self.assertEqual(self.bash("run", "--setgroups", "="),
+                         ["allow", "deny", "auto"])
+        self.assertEqual(self.bash("run", "--new", "net,p"), ["net,pid"])
+        self.assertEqual(self.bash("events", "--type", "exec-"),
+                         ["exec-started", "exec-exited"])
+        self.assertEqual(self.bash("-o", "json"), ["json", "jsonl"])
+        self.assertEqual(self.bash("bootstrap", "d"), ["decode", "diff"])
+        self.assertEqual(self.bash("completion", ""), ["bash", "zsh", "fish"])
+        self.assertIn("/usr/bin", self.bash("run", "--root", "/usr/b"))
+
+    def test_a_program_s_own_words_are_left_to_the_shell(self):
+        self.assertIn("nsenter", self.bash("run", "--new", "all", "nsent"))
+        self.assertEqual(self.bash("run", "true", "--new"), [])
+        self.assertIn("/etc/passwd", self.bash("run", "cat", "/etc/passw"))
+        self.assertEqual(self.bash("no-such-command", "--"), [])
+
+    def test_a_daemon_that_is_away_costs_only_the_ids(self):
+        self.assertEqual(self.bash("kill", "", NSEXEC_SOCKET="unix:/no"), [])
+
+    def test_a_tab_in_an_interactive_bash_completes(self):
+        path = os.path.dirname(program("nsexecctl"))
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.environ.update(PATH=path + ":" + os.environ["PATH"],
+                              TERM="dumb", PS1="$ ")
+            os.execv("/bin/bash", ["bash", "--norc", "--noprofile", "-i"])
+        try:
+            os.write(fd, b"source <(nsexecctl completion bash); echo rea''dy\n")
+            self.read_until(fd, b"ready")
+            os.write(fd, b"nsexecctl ins\t--nohead\t\n")
+            self.read_until(fd, b"nsexecctl inspect --noheadings ")
+            os.write(fd, b"exit\n")
+        finally:
+            os.close(fd)
+            os.waitpid(pid, 0)
+
+    def read_until(self, fd, what):
+        found = b""
+        while what not in found:
+            self.assertTrue(select.select([fd], [], [], 10)[0], found)
+            found += os.read(fd, 4096)
+
+    def test_other_shells_get_scripts_that_ask_the_same(self):
+        for shell, word in (("zsh", b"#compdef nsexecctl"),
+                            ("fish", b"complete -c nsexecctl")):
+            done = ctl("completion", shell)
+            self.assertEqual(done.returncode, 0)
+            self.assertIn(word, done.stdout)
+            self.assertIn(b"completion --words -- ", done.stdout)
+        self.assertEqual(ctl("completion").returncode, 2)
+        self.assertEqual(ctl("completion", "tcsh").returncode, 2)
+
+
+class Containers(TestCase):
+    def test_ids_and_names_of_containers_are_offered(self):
+        self.ctl_ok("create", "--name", "webby", "--id", "id7", "true")
+        bash = Completion.bash
+        env = {"NSEXEC_SOCKET": self.nsx.address}
+        for command in ("start", "exec", "kill", "wait", "inspect", "delete"):
+            self.assertEqual(bash(self, command, "", **env), ["id7", "webby"])
+        self.assertEqual(bash(self, "events", "--container", "w", **env),
+                         ["webby"])
+        self.assertIn("nsenter", bash(self, "exec", "web", "nsent", **env))
+        self.ctl_ok("delete", "-f", "webby")
 
 
 if __name__ == "__main__":
