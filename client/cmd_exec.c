@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "client/foreground.h"
+#include "client/input.h"
 #include "client/opts.h"
+#include "client/process_file.h"
 #include "client/start_opts.h"
 #include "lib/util.h"
 
@@ -25,14 +27,17 @@ struct exec_opts {
 	struct nsexec_spec *spec;
 	struct process_opts process;
 	struct stdio_opts stdio;
-	const char *pid_file, *pidfd_socket;
+	const char *process_file, *pid_file, *pidfd_socket;
 	uint64_t timeout_ms;
 	bool detach, no_forward;
 };
 
 static const struct argp_option options[] = {
 	{ "detach", 'd', NULL, 0, "Print the exec id and return", 5 },
-	{ "process", 'p', "FILE", OPTION_HIDDEN, NULL, 5 },
+	{ "process", 'p', "FILE", 0,
+	  "The process as OCI's process.json has it, - is stdin; no COMMAND "
+	  "then, other options win",
+	  5 },
 	{ "pid-file", KEY_PID_FILE, "FILE", 0, "Write the pid here", 5 },
 	{ "timeout", KEY_TIMEOUT, "TIME", 0,
 	  "Kill after this time and exit 124", 5 },
@@ -59,9 +64,7 @@ on_option(int key, char *arg, struct argp_state *state)
 		opts->detach = true;
 		return 0;
 	case 'p':
-		opts_refuse(state, "--process", arg,
-			    "process files are not read by this release; use "
-			    "the options");
+		opts->process_file = arg;
 		return 0;
 	case KEY_PID_FILE:
 		opts->pid_file = arg;
@@ -99,7 +102,7 @@ static const struct argp_child children[] = {
 const struct argp exec_argp = {
 	.options = options,
 	.parser = on_option,
-	.args_doc = "ID COMMAND [ARG...]",
+	.args_doc = "ID COMMAND [ARG...]\n-p FILE ID",
 	.doc = "Run a program inside a running container. Exit status as of "
 	       "run.",
 	.children = children,
@@ -142,6 +145,33 @@ follow(const struct exec_opts *opts, struct foreground *foreground)
 	return ctl_exit_status(&exit_info);
 }
 
+/* -p FILE; "-" is standard input. 0 or an exit status. */
+static int
+apply_process_file(const struct ctl *ctl, const char *path,
+		   struct process_opts *opts)
+{
+	struct ctl_complaint complaint;
+	free_auto char *text = NULL;
+	size_t size;
+	int r;
+
+	if (opts->has_cap_add || opts->has_cap_drop || opts->has_ambient)
+		return ctl_usage(ctl, "--cap-add, --cap-drop and --ambient do "
+				      "not go with -p: write the five sets "
+				      "into the file");
+	r = input_read(path, PROCESS_FILE_MAX, &text, &size);
+	if (r < 0)
+		return ctl_report_local(ctl, r, "read", path);
+	r = process_file_parse(text, size, opts, &complaint);
+	if (r == -EINVAL)
+		return ctl_usage_option(ctl, &complaint);
+	if (r < 0)
+		return ctl_report_local(ctl, r, "read", path);
+	/* The environment is the file's and -e's. */
+	opts->clear_env = true;
+	return 0;
+}
+
 static int
 run(struct exec_opts *opts, const char *container)
 {
@@ -153,9 +183,13 @@ run(struct exec_opts *opts, const char *container)
 		.forward = !opts->no_forward && !opts->detach,
 		.timeout_ms = opts->timeout_ms,
 	};
-	int status = process_opts_apply(opts->ctl, &opts->process);
-	int r;
+	int status = 0, r;
 
+	if (opts->process_file)
+		status = apply_process_file(opts->ctl, opts->process_file,
+					    &opts->process);
+	if (!status)
+		status = process_opts_apply(opts->ctl, &opts->process);
 	if (!status)
 		status = stdio_opts_apply(opts->ctl, &opts->stdio,
 					  !opts->detach);
@@ -191,8 +225,12 @@ cmd_exec(struct ctl *ctl, int argc, char **argv)
 		argv[line.index + 1] = argv[line.index];
 		line.index++;
 	}
-	if (argc - line.index < 2) {
-		status = ctl_usage(ctl, "write exec [options] ID COMMAND...");
+	if (opts.process_file && argc - line.index != 1) {
+		status = ctl_usage(ctl, "write exec -p FILE [options] ID: the "
+					"command is in the file");
+	} else if (!opts.process_file && argc - line.index < 2) {
+		status = ctl_usage(ctl, "write exec [options] ID COMMAND..., "
+					"or exec -p FILE [options] ID");
 	} else {
 		for (int i = line.index + 1; i < argc; i++)
 			nsexec_spec_arg(opts.spec, argv[i]);

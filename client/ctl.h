@@ -148,6 +148,8 @@ must_check int ctl_parse_capability(const char *text, int *ret);
 const char *ctl_capability_name(unsigned int capability);
 /* Every capability that this kernel has. */
 uint64_t ctl_all_capabilities(void);
+/* "RLIMIT_NOFILE", "nofile": its RLIMIT_*. 0 or -EINVAL. */
+must_check int ctl_parse_resource(const char *text, size_t size, int *ret);
 /* "NOFILE=64:128", "RLIMIT_CORE=unlimited". 0 or -EINVAL. */
 struct ctl_rlimit {
 	int resource;
@@ -159,6 +161,8 @@ must_check int ctl_parse_duration(const char *text, uint64_t *ret_ms);
 /* May a variable of ours be passed on? Not what is no NAME=VALUE, nor what the
  * daemon sets for each payload. */
 bool ctl_env_passes(const char *assignment);
+/* Is the variable of this assignment or name among those of env? */
+bool ctl_env_sets(const char *const *env, size_t n_env, const char *variable);
 /* A path made absolute by the current directory; free(3) it. 0 or -errno. */
 must_check int ctl_absolute_path(const char *path, char **ret);
 
@@ -199,9 +203,9 @@ extern const struct ctl_command ctl_commands[];
 extern const struct argp main_argp;
 
 extern const struct argp bootstrap_argp, completion_argp, delete_argp,
-	doctor_argp, enter_argp, events_argp, exec_argp, features_argp,
-	idmap_argp, inspect_argp, kill_argp, list_argp, ps_argp, run_argp,
-	start_argp, state_argp, version_argp, wait_argp;
+	doctor_argp, enter_argp, events_argp, exec_argp,
+	features_argp, idmap_argp, inspect_argp, kill_argp, list_argp, ps_argp,
+	run_argp, start_argp, state_argp, version_argp, wait_argp;
 extern const struct ctl_word bootstrap_words[], completion_words[],
 	explain_words[], idmap_words[];
 

@@ -176,24 +176,30 @@ parse_limit(const char *text, size_t size, uint64_t *ret)
 }
 
 int
+ctl_parse_resource(const char *text, size_t size, int *ret)
+{
+	if (size > 7 && strncasecmp(text, "RLIMIT_", 7) == 0) {
+		text += 7;
+		size -= 7;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(rlimits); i++) {
+		if (strlen(rlimits[i].name) == size &&
+		    strncasecmp(text, rlimits[i].name, size) == 0) {
+			*ret = rlimits[i].resource;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int
 ctl_parse_rlimit(const char *text, struct ctl_rlimit *ret)
 {
 	const char *equals = strchr(text, '='), *colon;
-	size_t name_size;
 	int r;
 
-	if (strncasecmp(text, "RLIMIT_", 7) == 0)
-		text += 7;
-	if (!equals || equals < text)
-		return -EINVAL;
-	name_size = (size_t)(equals - text);
-	ret->resource = -1;
-	for (size_t i = 0; i < ARRAY_SIZE(rlimits); i++) {
-		if (strlen(rlimits[i].name) == name_size &&
-		    strncasecmp(text, rlimits[i].name, name_size) == 0)
-			ret->resource = rlimits[i].resource;
-	}
-	if (ret->resource < 0)
+	if (!equals || ctl_parse_resource(text, (size_t)(equals - text),
+					  &ret->resource) < 0)
 		return -EINVAL;
 	equals++;
 	colon = strchrnul(equals, ':');
@@ -243,6 +249,19 @@ ctl_env_passes(const char *assignment)
 {
 	return *assignment != '=' && strchr(assignment, '=') &&
 	       strncmp(assignment, "NSEXEC_FDNAMES=", 15) != 0;
+}
+
+bool
+ctl_env_sets(const char *const *env, size_t n_env, const char *variable)
+{
+	const size_t size = strcspn(variable, "=");
+
+	for (size_t i = 0; i < n_env; i++) {
+		if (strncmp(env[i], variable, size) == 0 &&
+		    (env[i][size] == '=' || !env[i][size]))
+			return true;
+	}
+	return false;
 }
 
 int

@@ -77,6 +77,7 @@ nsexecctl_SOURCES = \
 	client/opt_process.c \
 	client/opt_stdio.c \
 	client/opts.h \
+	client/process_file.c client/process_file.h \
 	client/start_opts.c client/start_opts.h
 nsexecctl_LDADD = libnsx-client.la libnsx-rpc.la libnsx-text.la libnsx-proto.la \
 	libnsx-lib.la $(JANSSON_LIBS)

@@ -58,6 +58,12 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
+static void
+give(struct process_opts *opts, enum process_given what)
+{
+	opts->given |= 1u << what;
+}
+
 /* "UID[:GID]", numbers or names of this system. */
 static void
 on_user(struct argp_state *state, const char *arg)
@@ -80,7 +86,7 @@ on_user(struct argp_state *state, const char *arg)
 		uid = user->pw_uid;
 	}
 	nsexec_spec_uid(opts->spec, uid);
-	opts->has_uid = true;
+	give(opts, PROCESS_GIVEN_UID);
 	if (colon && text_parse_u32(colon + 1, &gid) < 0) {
 		group = getgrnam(colon + 1);
 		if (!group)
@@ -91,6 +97,7 @@ on_user(struct argp_state *state, const char *arg)
 	} else if (!colon) {
 		return;
 	}
+	give(opts, PROCESS_GIVEN_GID);
 	nsexec_spec_gid(opts->spec, gid);
 }
 
@@ -101,6 +108,7 @@ on_groups(struct argp_state *state, char *arg)
 	char *save = NULL;
 	uint32_t gid;
 
+	give(opts, PROCESS_GIVEN_GROUPS);
 	if (strcmp(arg, "keep") == 0) {
 		nsexec_spec_keep_groups(opts->spec, true);
 		return;
@@ -175,6 +183,7 @@ on_umask(struct argp_state *state, const char *arg)
 
 	if (*end || end == arg || mask > 0777 || *arg == '-' || *arg == '+')
 		opts_refuse(state, "--umask", arg, "write an octal mask");
+	give(opts, PROCESS_GIVEN_UMASK);
 	nsexec_spec_umask(opts->spec, (mode_t)mask);
 }
 
@@ -187,6 +196,7 @@ on_cwd(struct argp_state *state, const char *arg)
 	if (ctl_absolute_path(arg, &path) < 0)
 		opts_refuse(state, "--cwd", arg,
 			    "the current directory is gone");
+	give(opts, PROCESS_GIVEN_CWD);
 	nsexec_spec_cwd(opts->spec, path);
 }
 
@@ -200,6 +210,7 @@ on_rlimit(struct argp_state *state, const char *arg)
 		opts_refuse(state, "--rlimit", arg,
 			    "write NAME=SOFT[:HARD], soft not above hard, "
 			    "such as nofile=1024:4096");
+	opts->rlimits |= 1u << limit.resource;
 	nsexec_spec_rlimit(opts->spec, limit.resource, limit.soft, limit.hard);
 }
 
@@ -240,9 +251,11 @@ on_option(int key, char *arg, struct argp_state *state)
 		on_rlimit(state, arg);
 		return 0;
 	case KEY_NO_NEW_PRIVS:
+		give(opts, PROCESS_GIVEN_NO_NEW_PRIVS);
 		nsexec_spec_no_new_privileges(opts->spec, true);
 		return 0;
 	case KEY_OOM:
+		give(opts, PROCESS_GIVEN_OOM_SCORE_ADJ);
 		nsexec_spec_oom_score_adj(
 			opts->spec, (int)parse_number(state, "--oom-score-adj",
 						      arg, -1000, 1000));
@@ -261,32 +274,20 @@ on_option(int key, char *arg, struct argp_state *state)
 
 const struct argp process_argp = { .options = options, .parser = on_option };
 
-/* Does -e set the variable of this assignment or name? */
-static bool
-env_is_set(const struct process_opts *opts, const char *variable, size_t from)
-{
-	const size_t size = strcspn(variable, "=");
-
-	for (size_t i = from; i < opts->n_env; i++) {
-		if (strncmp(opts->env[i], variable, size) == 0 &&
-		    (opts->env[i][size] == '=' || !opts->env[i][size]))
-			return true;
-	}
-	return false;
-}
-
 static void
 apply_env(const struct process_opts *opts)
 {
 	for (char **p = environ; *p && !opts->clear_env; p++) {
-		if (ctl_env_passes(*p) && !env_is_set(opts, *p, 0))
+		if (ctl_env_passes(*p) &&
+		    !ctl_env_sets(opts->env, opts->n_env, *p))
 			nsexec_spec_env(opts->spec, *p);
 	}
 	for (size_t i = 0; i < opts->n_env; i++) {
 		free_auto char *assignment = NULL;
 		const char *value;
 
-		if (env_is_set(opts, opts->env[i], i + 1))
+		if (ctl_env_sets(opts->env + i + 1, opts->n_env - i - 1,
+				 opts->env[i]))
 			continue;
 		if (strchr(opts->env[i], '=')) {
 			nsexec_spec_env(opts->spec, opts->env[i]);

@@ -66,6 +66,17 @@ must_check int mount_opts_apply(const struct ctl *ctl, struct mount_opts *opts);
 /* "type=tmpfs,dst=/tmp,size=1M" into spec; NULL or what is wrong with it. */
 const char *mount_parse(struct nsexec_spec *spec, const char *text);
 
+/* What an option gave: a process file does not change it. */
+enum process_given {
+	PROCESS_GIVEN_UID,
+	PROCESS_GIVEN_GID,
+	PROCESS_GIVEN_GROUPS,
+	PROCESS_GIVEN_CWD,
+	PROCESS_GIVEN_UMASK,
+	PROCESS_GIVEN_NO_NEW_PRIVS,
+	PROCESS_GIVEN_OOM_SCORE_ADJ,
+};
+
 /* -u -e -w, capabilities, limits. */
 struct process_opts {
 	struct ctl *ctl;
@@ -74,7 +85,8 @@ struct process_opts {
 	bool clear_env;
 	const char **env; /* -e, in order; owned array of borrowed texts */
 	size_t n_env;
-	bool has_uid;
+	unsigned int given;   /* bit n: enum process_given n */
+	unsigned int rlimits; /* bit n: resource n */
 	uint64_t cap_add, cap_drop, ambient;
 	bool has_cap_add, has_cap_drop, has_ambient;
 };

@@ -93,6 +93,30 @@ fuzz-text: $(FUZZ_TEXT_FILES)
 		$(filter %.c,$(FUZZ_TEXT_FILES)) \
 		-o $(abs_top_builddir)/$@ $(JANSSON_LIBS)
 
+# process: OCI's process.json, as exec -p reads it.
+FUZZ_PROCESS_FILES = tests/fuzz/fuzz_process.c client/process_file.c \
+	client/ctl_words.c $(libnsx_client_la_SOURCES) \
+	$(libnsx_rpc_la_SOURCES) $(libnsx_lib_la_SOURCES) proto/errcode.c
+FUZZ_PROCESS_GENERATED = proto/nsexec.pb-c.c proto/ttrpc.pb-c.c
+check_PROGRAMS += tests/fuzz/corpus_process
+TESTS += tests/fuzz/corpus_process
+tests_fuzz_corpus_process_SOURCES = tests/fuzz/fuzz_process.c \
+	tests/fuzz/run_corpus.c client/process_file.c client/ctl_words.c
+tests_fuzz_corpus_process_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/process"'
+tests_fuzz_corpus_process_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_fuzz_corpus_process_LDADD = libnsx-client.la libnsx-rpc.la \
+	libnsx-proto.la libnsx-lib.la $(JANSSON_LIBS)
+EXTRA_DIST += tests/fuzz/corpus/process
+FUZZ_TARGETS += fuzz-process
+fuzz-process: $(FUZZ_PROCESS_FILES) $(FUZZ_PROCESS_GENERATED)
+	$(AM_V_CC)cd $(top_srcdir) && $(FUZZ_CC) $(FUZZ_CFLAGS) -I. \
+		-I$(abs_top_builddir) -I$(abs_top_builddir)/proto \
+		-D_GNU_SOURCE $(PROTOBUF_C_CFLAGS) $(JANSSON_CFLAGS) \
+		$(filter %.c,$(FUZZ_PROCESS_FILES)) \
+		$(addprefix $(abs_top_builddir)/,$(FUZZ_PROCESS_GENERATED)) \
+		-o $(abs_top_builddir)/$@ $(PROTOBUF_C_LIBS) $(JANSSON_LIBS)
+
 fuzz-programs: $(FUZZ_TARGETS)
 
 # request: a caller's protobuf up to the bootstrap message.
