@@ -313,6 +313,8 @@ nsexec_call_get_plan(const struct nsexec_call *call, struct nsexec_plan **ret)
 			.stage = text_or_empty(from->stage),
 			.step = text_or_empty(from->step),
 			.detail = text_or_empty(from->detail),
+			.decides = text_or_empty(from->decides),
+			.refused = from->has_refused && from->refused,
 		};
 	}
 	block->plan.steps = block->steps;

@@ -17,6 +17,7 @@
 
 #include "client/foreground.h"
 #include "client/opts.h"
+#include "client/start_opts.h"
 #include "lib/fd.h"
 #include "lib/text.h"
 #include "lib/util.h"
@@ -344,8 +345,6 @@ apply(struct enter_opts *opts)
 				nsexec_spec_env(opts->spec, *p);
 		}
 	}
-	if (!status)
-		status = stdio_opts_apply(opts->ctl, &opts->stdio, true);
 	return status;
 }
 
@@ -359,8 +358,10 @@ run(struct enter_opts *opts)
 	struct nsexec_call *call = NULL;
 	struct nsexec_exit exit_info;
 	char id[FOREGROUND_ID_MAX];
-	int status = ctl_connect(opts->ctl), r;
+	int status = stdio_opts_apply(opts->ctl, &opts->stdio, true), r;
 
+	if (!status)
+		status = ctl_connect(opts->ctl);
 	if (status)
 		return status;
 	r = foreground_init(&foreground);
@@ -394,28 +395,57 @@ const struct argp enter_argp = {
 	.children = enter_children,
 };
 
+/* The line as a spec, but for the streams. The caller deinits in any case. */
+static int
+parse(struct enter_opts *opts, struct ctl *ctl, int argc, char **argv)
+{
+	struct ctl_line line = { argc, argv, true, 0 };
+	const char *shell = getenv("SHELL");
+	int r;
+
+	opts->ctl = opts->stdio.ctl = ctl;
+	r = nsexec_spec_new(&opts->spec);
+	if (r < 0)
+		return ctl_report_local(ctl, r, "build", "the request");
+	opts->stdio.spec = opts->spec;
+	ctl_parse(ctl, &enter_argp, &line, opts);
+	for (int i = line.index; i < argc; i++)
+		nsexec_spec_arg(opts->spec, argv[i]);
+	if (line.index >= argc)
+		nsexec_spec_arg(opts->spec,
+				shell && *shell ? shell : "/bin/sh");
+	return apply(opts);
+}
+
+static void
+enter_opts_deinit(struct enter_opts *opts)
+{
+	opts->spec = nsexec_spec_free(opts->spec);
+	stdio_opts_deinit(&opts->stdio);
+}
+
 int
 cmd_enter(struct ctl *ctl, int argc, char **argv)
 {
-	struct enter_opts opts = { .ctl = ctl };
-	struct ctl_line line = { argc, argv, true, 0 };
-	const char *shell = getenv("SHELL");
-	int status, r;
+	struct enter_opts opts = { .pid = 0 };
+	int status = parse(&opts, ctl, argc, argv);
 
-	r = nsexec_spec_new(&opts.spec);
-	if (r < 0)
-		return ctl_report_local(ctl, r, "build", "the request");
-	opts.stdio.ctl = ctl;
-	opts.stdio.spec = opts.spec;
-	ctl_parse(ctl, &enter_argp, &line, &opts);
-	for (int i = line.index; i < argc; i++)
-		nsexec_spec_arg(opts.spec, argv[i]);
-	if (line.index >= argc)
-		nsexec_spec_arg(opts.spec, shell && *shell ? shell : "/bin/sh");
-	status = apply(&opts);
 	if (!status)
 		status = run(&opts);
-	nsexec_spec_free(opts.spec);
-	stdio_opts_deinit(&opts.stdio);
+	enter_opts_deinit(&opts);
+	return status;
+}
+
+int
+explain_enter(struct ctl *ctl, int argc, char **argv)
+{
+	struct enter_opts opts = { .pid = 0 };
+	int status = parse(&opts, ctl, argc, argv);
+
+	if (!status)
+		status = ctl_connect(ctl);
+	if (!status)
+		status = explain_print(ctl, opts.spec);
+	enter_opts_deinit(&opts);
 	return status;
 }

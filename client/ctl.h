@@ -203,7 +203,7 @@ extern const struct ctl_command ctl_commands[];
 extern const struct argp main_argp;
 
 extern const struct argp bootstrap_argp, completion_argp, delete_argp,
-	doctor_argp, enter_argp, events_argp, exec_argp,
+	doctor_argp, enter_argp, events_argp, exec_argp, explain_idmap_argp,
 	features_argp, idmap_argp, inspect_argp, kill_argp, list_argp, ps_argp,
 	run_argp, start_argp, state_argp, version_argp, wait_argp;
 extern const struct ctl_word bootstrap_words[], completion_words[],

@@ -67,6 +67,7 @@ nsexecctl_SOURCES = \
 	client/ctl_report.c \
 	client/ctl_words.c \
 	client/complete.c client/complete.h \
+	client/explain_idmap.c \
 	client/foreground.c client/foreground.h \
 	client/input.c client/input.h \
 	client/lost_signal.c client/lost_signal.h \

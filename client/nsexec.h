@@ -391,6 +391,8 @@ struct nsexec_processes *nsexec_processes_free(struct nsexec_processes *list);
 
 struct nsexec_step {
 	const char *stage, *step, *detail;
+	const char *decides; /* who says yes or no; empty if not told */
+	bool refused;	     /* known already; detail has the rule */
 };
 struct nsexec_plan {
 	const struct nsexec_step *steps;

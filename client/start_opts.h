@@ -38,6 +38,10 @@ void start_opts_deinit(struct start_opts *opts);
 /* Print the plan of a spec (explain, --dry-run). The exit status. */
 int explain_print(struct ctl *ctl, const struct nsexec_spec *spec);
 
+/* explain enter, explain idmap: as enter, as the map options of run. */
+int explain_enter(struct ctl *ctl, int argc, char **argv);
+int explain_idmap(struct ctl *ctl, int argc, char **argv);
+
 /* --pid-file: the number, by rename(2). 0 or -errno. */
 must_check int pid_file_write(const char *path, pid_t pid);
 /* --pidfd-socket: connect, send the descriptor with the text "pidfd". */

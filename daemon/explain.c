@@ -13,6 +13,28 @@
 
 #define DETAIL_MAX 512
 
+/*
+ * Who says yes or no to a step. What is not listed the kernel decides, and by
+ * then the stage is the caller: what he may not, it may not.
+ */
+static const struct {
+	const char *step, *decides;
+} deciders[] = {
+	{ "attest", "spawner" },      { "cgroup", "spawner" },
+	{ "clone-relay", "spawner" }, { "map-check", "mapper" },
+	{ "gate", "nsexecd" },
+};
+
+static const char *
+decider(const char *step)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(deciders); i++) {
+		if (strcmp(deciders[i].step, step) == 0)
+			return deciders[i].decides;
+	}
+	return "kernel, for the caller";
+}
+
 static void printf_like(4, 5) say(struct explanation *to, const char *stage,
 				  const char *step, const char *fmt, ...)
 {
@@ -28,7 +50,10 @@ static void printf_like(4, 5) say(struct explanation *to, const char *stage,
 	text_escape(escaped, sizeof(escaped), detail, strlen(detail));
 	text = arena_text(&to->arena, escaped, strlen(escaped));
 	to->steps[to->n_steps++] =
-		(struct explain_step){ stage, step, text ? text : "" };
+		(struct explain_step){ .stage = stage,
+				       .step = step,
+				       .detail = text ? text : "",
+				       .decides = decider(step) };
 }
 
 /* "user, pid, mnt" */
@@ -86,6 +111,65 @@ say_joins(struct explanation *to, const struct bootstrap *boot, uint32_t flags,
 		if (flags & ns_kinds[i].clone_flag)
 			say_join(to, boot, ns_kinds[i].clone_flag, late);
 	}
+}
+
+/*
+ * What the mapper will say of one side (spawn/mapper.c): root maps any id, an
+ * ordinary caller his own alone.
+ */
+static void
+say_map_check(struct explanation *to, const struct idmap *map, const char *kind,
+	      uint32_t own, bool admin)
+{
+	const struct idmap_row *row = &map->rows[0];
+	size_t bad = 0;
+
+	if (map->n_rows == 0)
+		return;
+	if (admin) {
+		say(to, "relay", "map-check",
+		    "%s map: allowed, root may map any id of his own user "
+		    "namespace",
+		    kind);
+		return;
+	}
+	if (map->n_rows > 1 && row->host_id == own && row->size == 1)
+		bad = 1;
+	row = &map->rows[bad];
+	if (!bad && row->host_id == own && row->size == 1) {
+		say(to, "relay", "map-check",
+		    "%s map: allowed, the caller's own id %u", kind, own);
+		return;
+	}
+	say(to, "relay", "map-check",
+	    "%s map: MAP_DENIED, row %zu (%u:%u:%u): an ordinary caller maps "
+	    "his own id %u alone, in one row",
+	    kind, bad, row->container_id, row->host_id, row->size, own);
+	if (to->n_steps > 0)
+		to->steps[to->n_steps - 1].refused = true;
+}
+
+static void
+say_map_checks(struct explanation *to, const struct plan *plan,
+	       const struct plan_input *input)
+{
+	const bool admin = input->uid == 0;
+
+	if (!plan->mapping.present)
+		return;
+	say_map_check(to, &plan->mapping.uid, "uid", input->uid, admin);
+	say_map_check(to, &plan->mapping.gid, "gid", input->gid, admin);
+	if (admin)
+		return;
+	if (plan->boot.setgroups_mode != BOOTSTRAP_SETGROUPS_ALLOW) {
+		say(to, "relay", "map-check",
+		    "setgroups: deny, an ordinary caller keeps his groups");
+		return;
+	}
+	say(to, "relay", "map-check",
+	    "setgroups: MAP_DENIED, allow needs a delegated gid range");
+	if (to->n_steps > 0)
+		to->steps[to->n_steps - 1].refused = true;
 }
 
 static void
@@ -255,8 +339,8 @@ say_exec(struct explanation *to, const struct bootstrap *boot)
 }
 
 int
-explain_build(const struct plan *plan, struct explanation *ret,
-	      struct error *error)
+explain_build(const struct plan *plan, const struct plan_input *input,
+	      struct explanation *ret, struct error *error)
 {
 	const struct bootstrap *boot = &plan->boot;
 	int r;
@@ -265,6 +349,7 @@ explain_build(const struct plan *plan, struct explanation *ret,
 	    "take uid, gid and groups from the caller's connection");
 	say(ret, "spawner", "cgroup", "make the container's cgroup");
 	say(ret, "spawner", "clone-relay", "fork the relay into it");
+	say_map_checks(ret, plan, input);
 	say(ret, "relay", "become", "take the caller's credentials");
 	r = say_namespaces(ret, boot, error);
 	if (r < 0)

@@ -11,9 +11,11 @@
 #define EXPLAIN_MAX_STEPS 160
 
 struct explain_step {
-	const char *stage;  /* "spawner", "relay", "init" */
-	const char *step;   /* as it would stand in an error */
-	const char *detail; /* in the arena */
+	const char *stage;   /* "spawner", "relay", "init" */
+	const char *step;    /* as it would stand in an error */
+	const char *detail;  /* in the arena */
+	const char *decides; /* who says yes or no */
+	bool refused;	     /* known already; detail has the rule */
 };
 
 struct explanation {
@@ -22,9 +24,13 @@ struct explanation {
 	size_t n_steps;
 };
 
-/* All zero before; explain_deinit() after. 0 or -errno with *error. */
-must_check int explain_build(const struct plan *plan, struct explanation *ret,
-			     struct error *error);
+/*
+ * Of the plan that was built from input. *ret: all zero before,
+ * explain_deinit() after. 0 or -errno with *error.
+ */
+must_check int explain_build(const struct plan *plan,
+			     const struct plan_input *input,
+			     struct explanation *ret, struct error *error);
 void explain_deinit(struct explanation *explanation);
 
 #endif

@@ -257,6 +257,9 @@ explain_reply(struct daemon *daemon, uint64_t call_id,
 		steps[i].stage = (char *)explanation->steps[i].stage;
 		steps[i].step = (char *)explanation->steps[i].step;
 		steps[i].detail = (char *)explanation->steps[i].detail;
+		steps[i].decides = (char *)explanation->steps[i].decides;
+		steps[i].has_refused = explanation->steps[i].refused;
+		steps[i].refused = explanation->steps[i].refused;
 		pointers[i] = &steps[i];
 	}
 	response.n_steps = explanation->n_steps;
@@ -292,7 +295,7 @@ explain(struct daemon *daemon, uint64_t call_id,
 	if (r == 0)
 		r = plan_encode(plan, 0, encoded, error);
 	if (r == 0)
-		r = explain_build(plan, &explanation, error);
+		r = explain_build(plan, &input, &explanation, error);
 	bootstrap.len = encoded->size;
 	if (r == 0)
 		explain_reply(daemon, call_id, &explanation, &bootstrap);

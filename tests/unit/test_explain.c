@@ -12,6 +12,7 @@ struct sample {
 	struct plan *plan;
 	struct explanation *explanation;
 	struct error error;
+	uid_t uid; /* of the caller, also his gid */
 };
 
 static int
@@ -49,10 +50,14 @@ teardown(void **state)
 static void
 explain(struct sample *s)
 {
-	struct plan_input input = { .container = "c", .gate = GATE_CHANNEL };
+	const struct plan_input input = { .container = "c",
+					  .gate = GATE_CHANNEL,
+					  .uid = s->uid,
+					  .gid = s->uid };
 
 	assert_int_equal(plan_build(s->spec, &input, s->plan, &s->error), 0);
-	assert_int_equal(explain_build(s->plan, s->explanation, &s->error), 0);
+	assert_int_equal(
+		explain_build(s->plan, &input, s->explanation, &s->error), 0);
 }
 
 /* Where a step with this text stands; fails if nowhere. */
@@ -113,7 +118,77 @@ every_step_has_stage_step_and_detail(void **state)
 		assert_true(s->explanation->steps[i].stage[0] != '\0');
 		assert_true(s->explanation->steps[i].step[0] != '\0');
 		assert_true(s->explanation->steps[i].detail[0] != '\0');
+		assert_true(s->explanation->steps[i].decides[0] != '\0');
+		assert_false(s->explanation->steps[i].refused);
 	}
+}
+
+static void
+every_step_names_who_decides(void **state)
+{
+	struct sample *s = *state;
+
+	s->spec->boot.clone_flags = CLONE_NEWUSER;
+	s->spec->maps.preset = IDMAP_ROOT;
+	explain(s);
+	assert_string_equal(
+		s->explanation->steps[place(s, "attest", "")].decides,
+		"spawner");
+	assert_string_equal(
+		s->explanation->steps[place(s, "map-check", "uid")].decides,
+		"mapper");
+	assert_string_equal(
+		s->explanation->steps[place(s, "clone-init", "user")].decides,
+		"kernel, for the caller");
+}
+
+static void
+one_row(struct sample *s, uint32_t host_id, uint32_t size)
+{
+	struct spec_maps *maps = &s->spec->maps;
+
+	s->spec->boot.clone_flags = CLONE_NEWUSER;
+	maps->preset = IDMAP_EXPLICIT;
+	maps->uid.rows[0] = maps->gid.rows[0] =
+		(struct idmap_row){ 0, host_id, size };
+	maps->uid.n_rows = maps->gid.n_rows = 1;
+	explain(s);
+}
+
+static void
+ordinary_callers_own_id_is_allowed(void **state)
+{
+	struct sample *s = *state;
+	const struct explain_step *steps = s->explanation->steps;
+
+	s->uid = 1000;
+	one_row(s, 1000, 1);
+	assert_false(steps[place(s, "map-check", "uid map: allowed")].refused);
+	assert_false(steps[place(s, "map-check", "gid map: allowed")].refused);
+	place(s, "map-check", "setgroups: deny");
+}
+
+static void
+ordinary_callers_foreign_id_is_refused_with_row_and_rule(void **state)
+{
+	struct sample *s = *state;
+	size_t at;
+
+	s->uid = 1000;
+	one_row(s, 1001, 2);
+	at = place(s, "map-check", "row 0 (0:1001:2)");
+	assert_true(s->explanation->steps[at].refused);
+	assert_non_null(strstr(s->explanation->steps[at].detail,
+			       "his own id 1000 alone"));
+}
+
+static void
+root_may_map_any_id(void **state)
+{
+	struct sample *s = *state;
+
+	one_row(s, 100000, 65536);
+	place(s, "map-check", "uid map: allowed, root");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -125,6 +200,10 @@ main(void)
 		TEST(user_namespace_is_cloned_then_mapped_then_the_rest_unshared),
 		TEST(joins_are_told_with_their_target),
 		TEST(every_step_has_stage_step_and_detail),
+		TEST(every_step_names_who_decides),
+		TEST(ordinary_callers_own_id_is_allowed),
+		TEST(ordinary_callers_foreign_id_is_refused_with_row_and_rule),
+		TEST(root_may_map_any_id),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
