@@ -13,6 +13,7 @@ libnsx_proto_la_SOURCES = \
 	proto/nlmsg.c proto/nlmsg.h \
 	proto/nsplan.c proto/nsplan.h \
 	proto/ops.c proto/ops.h \
+	proto/policy.c proto/policy_match.c proto/policy.h \
 	proto/resolve.c proto/resolve.h
 libnsx_proto_la_LIBADD = libnsx-lib.la
 

@@ -26,6 +26,8 @@ PROTO_TESTS = \
 	tests/unit/test_nlmsg \
 	tests/unit/test_nsplan \
 	tests/unit/test_ops \
+	tests/unit/test_policy \
+	tests/unit/test_policy_check \
 	tests/unit/test_resolve \
 	tests/unit/test_text
 check_PROGRAMS += $(PROTO_TESTS)
@@ -57,6 +59,14 @@ tests_unit_test_nsplan_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_test_ops_SOURCES = tests/unit/test_ops.c
 tests_unit_test_ops_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_ops_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_policy_SOURCES = tests/unit/test_policy.c \
+	tests/unit/policy_fixture.h
+tests_unit_test_policy_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_policy_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_policy_check_SOURCES = tests/unit/test_policy_check.c \
+	tests/unit/policy_fixture.h
+tests_unit_test_policy_check_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_policy_check_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_test_resolve_SOURCES = tests/unit/test_resolve.c
 tests_unit_test_resolve_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_resolve_LDADD = $(PROTO_TEST_LIBS)

@@ -164,3 +164,21 @@ fuzz-record: $(FUZZ_RECORD_FILES) proto/record.pb-c.c
 		$(filter %.c,$(FUZZ_RECORD_FILES)) \
 		$(abs_top_builddir)/proto/record.pb-c.c \
 		-o $(abs_top_builddir)/$@ $(PROTOBUF_C_LIBS) $(EVENT_LIBS)
+
+# policy_table: what the resolver sends: tables and records of users.
+FUZZ_POLICY_TABLE_FILES = tests/fuzz/fuzz_policy_table.c \
+	$(libnsx_proto_la_SOURCES) $(libnsx_lib_la_SOURCES)
+check_PROGRAMS += tests/fuzz/corpus_policy_table
+TESTS += tests/fuzz/corpus_policy_table
+tests_fuzz_corpus_policy_table_SOURCES = tests/fuzz/fuzz_policy_table.c \
+	tests/fuzz/run_corpus.c
+tests_fuzz_corpus_policy_table_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/policy_table"'
+tests_fuzz_corpus_policy_table_LDADD = libnsx-proto.la libnsx-lib.la
+EXTRA_DIST += tests/fuzz/corpus/policy_table
+FUZZ_TARGETS += fuzz-policy-table
+fuzz-policy-table: $(FUZZ_POLICY_TABLE_FILES)
+	$(AM_V_CC)cd $(top_srcdir) && $(FUZZ_CC) $(FUZZ_CFLAGS) -I. \
+		-I$(abs_top_builddir) -D_GNU_SOURCE \
+		$(filter %.c,$(FUZZ_POLICY_TABLE_FILES)) \
+		-o $(abs_top_builddir)/$@
