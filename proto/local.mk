@@ -29,6 +29,15 @@ libnsx_text_la_SOURCES = \
 	proto/bootstrap_text.c proto/bootstrap_text.h
 libnsx_text_la_LIBADD = $(JANSSON_LIBS)
 
+# Policy files, for the resolver and nsexecctl. The daemons know the table.
+noinst_LTLIBRARIES += libnsx-policy.la
+libnsx_policy_la_CFLAGS = $(STRICT_CFLAGS) $(JANSSON_CFLAGS)
+libnsx_policy_la_SOURCES = \
+	proto/policy_files.c \
+	proto/policy_json.c proto/policy_json.h \
+	proto/policy_json_values.c proto/policy_json_values.h
+libnsx_policy_la_LIBADD = $(JANSSON_LIBS)
+
 nodist_libnsx_rpc_la_SOURCES = \
 	proto/nsexec.pb-c.c proto/nsexec.pb-c.h \
 	proto/ttrpc.pb-c.c proto/ttrpc.pb-c.h

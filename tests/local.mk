@@ -28,6 +28,7 @@ PROTO_TESTS = \
 	tests/unit/test_ops \
 	tests/unit/test_policy \
 	tests/unit/test_policy_check \
+	tests/unit/test_policy_json \
 	tests/unit/test_resolve \
 	tests/unit/test_text
 check_PROGRAMS += $(PROTO_TESTS)
@@ -67,6 +68,9 @@ tests_unit_test_policy_check_SOURCES = tests/unit/test_policy_check.c \
 	tests/unit/policy_fixture.h
 tests_unit_test_policy_check_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_policy_check_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_policy_json_SOURCES = tests/unit/test_policy_json.c
+tests_unit_test_policy_json_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_policy_json_LDADD = libnsx-policy.la $(PROTO_TEST_LIBS)
 tests_unit_test_resolve_SOURCES = tests/unit/test_resolve.c
 tests_unit_test_resolve_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_resolve_LDADD = $(PROTO_TEST_LIBS)
@@ -77,6 +81,7 @@ endif
 EXTRA_DIST += \
 	tests/data/hostile_bootstrap.py \
 	tests/data/hostile_bootstrap.txt
+EXTRA_DIST += examples/policy/policy.json
 include tests/fuzz/local.mk
 
 # Plays spawner and nsexecd for the stages.

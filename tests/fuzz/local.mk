@@ -182,3 +182,21 @@ fuzz-policy-table: $(FUZZ_POLICY_TABLE_FILES)
 		-I$(abs_top_builddir) -D_GNU_SOURCE \
 		$(filter %.c,$(FUZZ_POLICY_TABLE_FILES)) \
 		-o $(abs_top_builddir)/$@
+
+# policy: a policy file up to the rights of a caller.
+FUZZ_POLICY_FILES = tests/fuzz/fuzz_policy.c $(libnsx_policy_la_SOURCES) \
+	$(libnsx_proto_la_SOURCES) $(libnsx_lib_la_SOURCES)
+check_PROGRAMS += tests/fuzz/corpus_policy
+TESTS += tests/fuzz/corpus_policy
+tests_fuzz_corpus_policy_SOURCES = tests/fuzz/fuzz_policy.c \
+	tests/fuzz/run_corpus.c
+tests_fuzz_corpus_policy_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/policy"'
+tests_fuzz_corpus_policy_LDADD = libnsx-policy.la libnsx-proto.la libnsx-lib.la
+EXTRA_DIST += tests/fuzz/corpus/policy
+FUZZ_TARGETS += fuzz-policy
+fuzz-policy: $(FUZZ_POLICY_FILES)
+	$(AM_V_CC)cd $(top_srcdir) && $(FUZZ_CC) $(FUZZ_CFLAGS) -I. \
+		-I$(abs_top_builddir) -D_GNU_SOURCE $(JANSSON_CFLAGS) \
+		$(filter %.c,$(FUZZ_POLICY_FILES)) \
+		-o $(abs_top_builddir)/$@ $(JANSSON_LIBS)
