@@ -35,6 +35,7 @@ LIBRARY_HEADERS = {
     "event2/*": ("daemon/loop.c",),
     "event.h": ("daemon/loop.c",),
     "systemd/*": ("daemon/notify.c",),
+    "shadow/*": ("resolver/user.c",),
     "protobuf-c/*": ("daemon/*", "client/*", "proto/pbpool.*"),
     "*.pb-c.h": ("daemon/*", "client/*"),
     "jansson.h": ("daemon/*", "client/*", "resolver/*",
@@ -50,9 +51,12 @@ FORBIDDEN_CALLS = {
               "getgrnam", "getgrgid", "setlocale", "syslog"),
 }
 ROOT_PROGRAMS = ("nsexec-spawner", "nsexec")
+# What only the resolver links: it may load modules of the name service.
+RESOLVER_LIBRARIES = ("libsubid",)
+OTHER_PROGRAMS = ("nsexecd", "nsexecctl", ".libs/libnsexec.so")
 FOREIGN_SYMBOLS = re.compile(
     r"\b(protobuf_c_\w+|event_base_\w+|evbuffer_\w+|json_\w+|sd_\w+|"
-    r"pthread_create)$")
+    r"subid_\w+|pthread_create)$")
 MAX_FUNCTION, MAX_FILE, MAX_PARAMETERS = 60, 600, 5
 
 
@@ -347,6 +351,21 @@ def check_root_programs(tree, allow):
                 yield f"{name}: symbol {found[1]}"
 
 
+def check_resolver_libraries(tree, allow):
+    """the_resolver_alone_links_what_looks_names_up"""
+    for name in (*ROOT_PROGRAMS, *OTHER_PROGRAMS, "nsexec-resolver"):
+        path = f"{tree.build}/{name}"
+        if not os.path.exists(path):
+            yield f"{path}: not built"
+            continue
+        out = subprocess.run(["ldd", path], check=False,
+                             stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL).stdout.decode()
+        for library in RESOLVER_LIBRARIES:
+            if (library in out) != (name == "nsexec-resolver"):
+                yield f"{name}: {library} in what ldd prints, or not"
+
+
 CHECKS = {
     "spdx": check_spdx,
     "header-comment": check_header_comment,
@@ -362,6 +381,7 @@ CHECKS = {
     "scripts": check_scripts,
     "globals": check_globals,
     "root-programs": check_root_programs,
+    "resolver-libraries": check_resolver_libraries,
 }
 # Names of further rows in allow.txt, by the check that reads them.
 ALSO = {"function": "parameters", "root-programs": "root-symbols"}
