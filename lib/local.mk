@@ -11,4 +11,5 @@ libnsx_lib_la_SOURCES = \
 	lib/sys.h \
 	lib/table.c lib/table.h \
 	lib/text.c lib/text.h \
-	lib/util.h
+	lib/util.h \
+	lib/vfork.c lib/vfork.h

@@ -14,6 +14,7 @@
 #include "lib/util.h"
 #include "proto/nsplan.h"
 #include "spawn/creds.h"
+#include "spawn/execblock.h"
 #include "spawn/fdsetup.h"
 #include "spawn/guard.h"
 #include "spawn/hygiene.h"
@@ -82,6 +83,22 @@ direct_is_possible(const struct stage_input *input)
 	return !user || !needs_host_rights(input);
 }
 
+bool
+direct_is_shareable(const struct stage_input *input)
+{
+	const struct bootstrap *msg = input->msg;
+	size_t argc = 0, envc = 0;
+
+	/* What init maps would stay mapped; a named gate may never open. */
+	if (msg->gate == GATE_NAMED || input->exec_block >= 0 ||
+	    bootstrap_has(msg, BOOTSTRAP_EXEC_BLOCK) ||
+	    execblock_count(msg->argv.data, msg->argv.size, &argc) < 0 ||
+	    execblock_count(msg->env.data, msg->env.size, &envc) < 0 ||
+	    argc + envc + 2 > STAGE_INLINE_POINTERS)
+		return false;
+	return direct_is_possible(input);
+}
+
 int
 direct_open(const struct stage_input *input, struct direct *ret)
 {
@@ -109,18 +126,12 @@ int
 direct_let_go(const struct stage_input *input, struct direct *direct, pid_t pid,
 	      struct failure *failure)
 {
-	const struct bootstrap *msg = input->msg;
-	const struct mapset set = {
-		.msg = msg,
-		.proc_fd = input->proc_fd,
-		.go_write = direct->go_write,
-		.deny_setgroups =
-			msg->setgroups_mode == BOOTSTRAP_SETGROUPS_DENY,
-		.outside_offsets = bootstrap_has(msg, BOOTSTRAP_TIME_OFFSETS),
-		.stage = STAGE_SPAWNER,
-	};
+	struct mapset set = mapset_of(input->msg);
 	int r = 0;
 
+	set.proc_fd = input->proc_fd;
+	set.go_write = direct->go_write;
+	set.stage = STAGE_SPAWNER;
 	/* Only one end now: if this fails, init sees the end of file. */
 	fd_close(&direct->go_read);
 	if (direct->go_write >= 0)

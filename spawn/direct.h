@@ -30,6 +30,12 @@ struct direct {
 /* Pure. */
 bool direct_is_possible(const struct stage_input *input);
 
+/*
+ * Pure: and may init even run in the memory of whoever clones it, until it
+ * execs (zygote.h)? If it maps nothing and waits at no gate for long.
+ */
+bool direct_is_shareable(const struct stage_input *input);
+
 /* Spawner, before the clone. 0 or -errno; then direct_close(). */
 must_check int direct_open(const struct stage_input *input, struct direct *ret);
 void direct_close(struct direct *direct);

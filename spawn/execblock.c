@@ -124,10 +124,11 @@ static int
 pointers_alloc(struct stage_context *context, size_t argc, size_t envc)
 {
 	size_t n = argc + envc + 2;
-	void *memory;
+	void *memory = context->pointers;
 
-	memory = mmap(NULL, n * sizeof(char *), PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (n > STAGE_INLINE_POINTERS)
+		memory = mmap(NULL, n * sizeof(char *), PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return block_fail(context, "mmap", errno, "pointers");
 	context->argv = memory;

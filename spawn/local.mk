@@ -84,4 +84,6 @@ libnsx_spawner_la_SOURCES = \
 	spawn/spawner_rundir.c spawn/spawner_rundir.h \
 	spawn/spawner_start.c spawn/spawner_start.h \
 	spawn/spawner_sweep.c \
-	spawn/spawner_worker.c
+	spawn/spawner_worker.c \
+	spawn/spawner_zygote.c spawn/spawner_zygote.h \
+	spawn/zygote.c spawn/zygote.h

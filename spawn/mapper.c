@@ -119,15 +119,12 @@ denies_setgroups(const struct stage_context *context)
 static int
 write_maps(struct stage_context *context, pid_t pid)
 {
-	const struct mapset set = {
-		.msg = context->msg,
-		.proc_fd = context->proc_fd,
-		.go_write = context->go_write,
-		.deny_setgroups = denies_setgroups(context),
-		.outside_offsets = context->outside_offsets,
-		.stage = context->stage,
-	};
+	struct mapset set = mapset_of(context->msg);
 
+	set.proc_fd = context->proc_fd;
+	set.go_write = context->go_write;
+	set.deny_setgroups = denies_setgroups(context);
+	set.stage = context->stage;
 	return mapset_write(&set, pid, &context->failure);
 }
 

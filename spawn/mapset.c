@@ -4,25 +4,44 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 
 #include "lib/fd.h"
 #include "spawn/handover.h"
 #include "spawn/idmapwrite.h"
 
+struct mapset
+mapset_of(const struct bootstrap *msg)
+{
+	struct mapset set = { .go_write = -1, .proc_fd = -1 };
+
+	if (bootstrap_has(msg, BOOTSTRAP_UID_MAP)) {
+		set.uid_map = msg->uid_map;
+		set.uid_map_size = msg->uid_map_size;
+	}
+	if (bootstrap_has(msg, BOOTSTRAP_GID_MAP)) {
+		set.gid_map = msg->gid_map;
+		set.gid_map_size = msg->gid_map_size;
+	}
+	set.deny_setgroups = msg->setgroups_mode == BOOTSTRAP_SETGROUPS_DENY;
+	set.outside_offsets = (msg->clone_flags & CLONE_NEWUSER) &&
+			      bootstrap_has(msg, BOOTSTRAP_TIME_OFFSETS);
+	return set;
+}
+
 static int
 mapset_write_ids(const struct mapset *set, int dir_fd, struct failure *failure)
 {
-	const struct bootstrap *msg = set->msg;
 	int r = 0;
 
 	if (set->deny_setgroups)
 		r = idmap_setgroups_write(dir_fd, false, set->stage, failure);
-	if (r == 0 && bootstrap_has(msg, BOOTSTRAP_UID_MAP))
-		r = idmap_write(dir_fd, IDMAP_UID, msg->uid_map,
-				msg->uid_map_size, set->stage, failure);
-	if (r == 0 && bootstrap_has(msg, BOOTSTRAP_GID_MAP))
-		r = idmap_write(dir_fd, IDMAP_GID, msg->gid_map,
-				msg->gid_map_size, set->stage, failure);
+	if (r == 0 && set->uid_map)
+		r = idmap_write(dir_fd, IDMAP_UID, set->uid_map,
+				set->uid_map_size, set->stage, failure);
+	if (r == 0 && set->gid_map)
+		r = idmap_write(dir_fd, IDMAP_GID, set->gid_map,
+				set->gid_map_size, set->stage, failure);
 	return r;
 }
 

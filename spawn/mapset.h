@@ -15,13 +15,17 @@
 #include "proto/bootstrap.h"
 
 struct mapset {
-	const struct bootstrap *msg;
+	const char *uid_map, *gid_map; /* lent; NULL = none is written */
+	size_t uid_map_size, gid_map_size;
 	int proc_fd;	      /* lent: root of a procfs */
 	int go_write;	      /* lent */
 	bool deny_setgroups;  /* asked for, or the caller is no admin */
 	bool outside_offsets; /* init gets its timens_offsets with the go */
 	enum stage stage;     /* who writes: for the failure */
 };
+
+/* What a message says of its maps; the rest is the writer's to fill. */
+struct mapset mapset_of(const struct bootstrap *msg);
 
 /*
  * Write the maps of that process, read them back, let it go. 0, or -errno with

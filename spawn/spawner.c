@@ -45,43 +45,50 @@ spawner_on_signal(struct spawner *spawner, void *userdata, uint32_t events)
 	}
 }
 
+struct census {
+	const struct spawner *spawner;
+	size_t n;
+};
+
 static void
 spawner_count_child(void *userdata, pid_t pid)
 {
+	struct census *census = userdata;
 	struct child_exit end;
-	size_t *n = userdata;
 
-	if (child_peek(pid, &end) == 0 && !end.exited)
-		(*n)++;
+	if (!zygotes_has(&census->spawner->zygotes, pid) &&
+	    child_peek(pid, &end) == 0 && !end.exited)
+		census->n++;
+}
+
+/* Does no child live, strays of containers that are gone counted as well? */
+static bool
+spawner_is_childless(const struct spawner *spawner)
+{
+	struct census census = { spawner, 0 };
+
+	return proc_children(spawner->proc_fd, spawner_count_child, &census) ==
+		       0 &&
+	       census.n == 0;
 }
 
 /* Is anything left to live for? A dead child's status is, until we are told. */
 static bool
 spawner_is_idle(struct spawner *spawner)
 {
-	size_t living = 0;
-	int r;
-
 	if (spawner->options.system || spawner->starts.count > 0 ||
 	    spawner->removals.count > 0 || spawner->keeper.state != KEEPER_NONE)
 		return false;
 	if (!spawner->ending)
 		return spawner->conns.count == 0 &&
 		       spawner->children.count == 0;
-	r = proc_children(spawner->proc_fd, spawner_count_child, &living);
-	return r == 0 && living == 0;
+	return spawner_is_childless(spawner);
 }
 
 static void
 spawner_on_idle(struct spawner *spawner)
 {
-	size_t living = 0;
-
-	/* Strays of containers that are gone count as well. */
-	if (spawner_is_idle(spawner) &&
-	    proc_children(spawner->proc_fd, spawner_count_child, &living) ==
-		    0 &&
-	    living == 0)
+	if (spawner_is_idle(spawner) && spawner_is_childless(spawner))
 		spawner->loop.quit = true;
 }
 
@@ -111,6 +118,7 @@ spawner_init(struct spawner *spawner)
 	spawner->loop.timers[TIMER_LISTEN].fn = conn_on_timer;
 	spawner->loop.timers[TIMER_WORKER].fn = keeper_on_timer;
 	spawner->loop.timers[TIMER_IDLE].fn = spawner_on_idle;
+	spawner->loop.timers[TIMER_ZYGOTES].fn = zygotes_on_timer;
 	spawner->rundir.fd = -1;
 	spawner->rundir.gates_fd = -1;
 	spawner->rundir.pid_fd = -1;
@@ -119,12 +127,14 @@ spawner_init(struct spawner *spawner)
 	conn_table_init(&spawner->conns);
 	start_table_init(&spawner->starts);
 	keeper_init(&spawner->keeper);
+	zygotes_init(&spawner->zygotes);
 }
 
 static void
 spawner_deinit(struct spawner *spawner)
 {
 	conn_table_deinit(spawner);
+	zygotes_deinit(spawner);
 	start_table_deinit(spawner);
 	keeper_deinit(spawner);
 	child_table_deinit(&spawner->children);
@@ -261,6 +271,7 @@ main(int argc, char **argv, char **env)
 		spawner_tell(spawner, "R");
 		if (spawner->options.detach)
 			process_detach();
+		zygotes_start(spawner);
 		spawner_after_event(spawner);
 		r = loop_run(&spawner->loop, spawner, spawner_after_event);
 		if (r < 0)

@@ -19,6 +19,7 @@
 #include "spawn/spawner_removal.h"
 #include "spawn/spawner_rundir.h"
 #include "spawn/spawner_start.h"
+#include "spawn/spawner_zygote.h"
 
 struct spawner_options {
 	const char *run_dir;
@@ -48,6 +49,7 @@ struct spawner {
 	struct start_table starts;
 	struct removal_table removals;
 	struct keeper keeper;
+	struct zygote_pool zygotes;
 	struct bootstrap bootstrap; /* the START being read */
 	uint8_t message[NLMSG_MAX];
 };

@@ -60,7 +60,7 @@ flight_close_report(struct spawner *spawner, struct start *start)
 	fd_close(&start->report_fd);
 }
 
-static void
+void
 flight_end(struct spawner *spawner, struct start *start)
 {
 	flight_close_report(spawner, start);
@@ -81,7 +81,7 @@ flight_kill(struct spawner *spawner, struct start *start)
 		r = cgroup_open(&spawner->cgroups, &start->name, &leaf);
 	if (r == 0)
 		r = cgroup_kill(leaf);
-	if (r < 0)
+	if (r < 0 && start->relay_fd >= 0)
 		r = sys_pidfd_send_signal(start->relay_fd, SIGKILL);
 	if (r < 0 && r != -ESRCH)
 		log_error(-r, "cannot kill relay %d of container %s",
@@ -254,13 +254,33 @@ flight_on_relay_end(struct spawner *spawner, void *userdata, uint32_t events)
 		flight_clean_up(spawner, start);
 }
 
-void
+static void
+flight_watch(struct spawner *spawner, struct start *start)
+{
+	int r = 0;
+
+	start->relay_watch = (struct watch){ -1, flight_on_relay_end, start };
+	start->report_watch = (struct watch){ -1, flight_on_report, start };
+	if (start->relay_fd >= 0)
+		r = watch_add(&spawner->loop, &start->relay_watch,
+			      start->relay_fd, EPOLLIN);
+	if (r == 0 && start->report_fd >= 0)
+		r = watch_add(&spawner->loop, &start->report_watch,
+			      start->report_fd, EPOLLIN);
+	if (r < 0) {
+		/* No memory in the kernel: the timer kills and reaps it. */
+		log_error(-r, "cannot watch relay %d", start->relay);
+		start->deadline_ms = 0;
+		timer_set(&spawner->loop, TIMER_STARTS, 1);
+	}
+}
+
+struct start *
 flight_begin(struct spawner *spawner, struct start *take_start)
 {
 	struct start_table *table = &spawner->starts;
 	struct start *start = NULL;
 	size_t i;
-	int r;
 
 	for (i = 0; i < START_MAX && !start; i++)
 		if (!table->rows[i].name.id[0])
@@ -269,21 +289,27 @@ flight_begin(struct spawner *spawner, struct start *take_start)
 	*start = *take_start;
 	table->count++;
 	start->deadline_ms = clock_boottime_ms() + START_TIMEOUT_MS;
-	start->relay_watch = (struct watch){ -1, flight_on_relay_end, start };
-	start->report_watch = (struct watch){ -1, flight_on_report, start };
-	r = watch_add(&spawner->loop, &start->relay_watch, start->relay_fd,
-		      EPOLLIN);
-	if (r == 0 && start->report_fd >= 0)
-		r = watch_add(&spawner->loop, &start->report_watch,
-			      start->report_fd, EPOLLIN);
 	if (!timer_is_set(&spawner->loop, TIMER_STARTS))
 		timer_set(&spawner->loop, TIMER_STARTS, START_TIMEOUT_MS);
-	if (r < 0) {
-		/* No memory in the kernel: the timer kills and reaps it. */
-		log_error(-r, "cannot watch relay %d", start->relay);
-		start->deadline_ms = 0;
-		timer_set(&spawner->loop, TIMER_STARTS, 1);
+	flight_watch(spawner, start);
+	return start;
+}
+
+void
+flight_drop(struct spawner *spawner, struct start *start, pid_t pid)
+{
+	int pidfd = pid > 0 ? sys_pidfd_open(pid) : -1;
+
+	start->answered = true;
+	start->by_zygote = false;
+	if (pidfd < 0) {
+		flight_clean_up(spawner, start);
+		return;
 	}
+	(void)sys_pidfd_send_signal(pidfd, SIGKILL);
+	start->relay = pid;
+	start->relay_fd = pidfd;
+	flight_watch(spawner, start);
 }
 
 void
@@ -301,7 +327,8 @@ start_on_timer(struct spawner *spawner)
 		if (start->deadline_ms <= now) {
 			flight_kill(spawner, start);
 			/* Seen here if it could not be watched. */
-			flight_on_relay_end(spawner, start, 0);
+			if (!start->by_zygote)
+				flight_on_relay_end(spawner, start, 0);
 		}
 		if (!start->name.id[0])
 			continue;

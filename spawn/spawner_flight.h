@@ -27,9 +27,16 @@ struct started {
 
 /*
  * Takes the relay and the descriptors of *start. There is a free row: the
- * table was looked at before the clone.
+ * table was looked at before the clone. The row stays where it is.
  */
-void flight_begin(struct spawner *spawner, struct start *take_start);
+struct start *flight_begin(struct spawner *spawner, struct start *take_start);
+
+/* Its child was told of: nothing is in flight any more. */
+void flight_end(struct spawner *spawner, struct start *start);
+
+/* It was answered and came to nothing: kill and reap that child (0 = none), and
+ * remove what was made for it. */
+void flight_drop(struct spawner *spawner, struct start *start, pid_t pid);
 
 /*
  * Enter it among the children and answer its request with CHILD. 0 or -errno,

@@ -34,6 +34,7 @@ enum timer {
 	TIMER_LISTEN,	/* accept again, after descriptors ran out */
 	TIMER_WORKER,	/* keeper: start again, or end of patience */
 	TIMER_IDLE,	/* a private instance without work ends */
+	TIMER_ZYGOTES,	/* start those anew that have died */
 	N_TIMERS,
 };
 

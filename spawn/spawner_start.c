@@ -432,9 +432,17 @@ static int
 setup_clone(struct setup *setup)
 {
 	struct stage_input input = setup_input(setup);
+	const struct zygote_order order = { .input = &input,
+					    .request = setup->request,
+					    .name = &setup->name,
+					    .leaf_fd = setup->leaf_fd };
 
-	return direct_is_possible(&input) ? setup_clone_direct(setup, &input)
-					  : setup_clone_relay(setup);
+	if (!direct_is_possible(&input))
+		return setup_clone_relay(setup);
+	if (!zygotes_take(setup->spawner, &order))
+		return setup_clone_direct(setup, &input);
+	setup->made_leaf = false;
+	return 0;
 }
 
 /* Returns for the sake of early returns; whatever it is, it is answered. */

@@ -34,6 +34,7 @@ struct start {
 	bool gated;	/* GATE_NAMED */
 	bool answered;	/* CHILD or ERROR was sent */
 	bool has_child; /* it was CHILD */
+	bool by_zygote; /* no relay: spawner_zygote.c ends it */
 	pid_t relay;
 	int relay_fd;  /* pidfd, owned */
 	int report_fd; /* read end, owned; -1 after EOF */

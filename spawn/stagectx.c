@@ -3,6 +3,7 @@
 #include "spawn/stagectx.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@ stage_context_init(struct stage_context *context,
 {
 	size_t i;
 
-	memset(context, 0, sizeof(*context));
+	/* All but the pointers, which are written before they are read. */
+	memset(context, 0, offsetof(struct stage_context, pointers));
 	context->input = input;
 	context->msg = input->msg;
 	context->caller = input->caller;

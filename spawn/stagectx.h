@@ -23,6 +23,8 @@
 #include "proto/nsplan.h"
 #include "spawn/stage.h"
 
+#define STAGE_INLINE_POINTERS 512
+
 struct stage_context {
 	const struct stage_input *input;
 	const struct bootstrap *msg;
@@ -65,6 +67,7 @@ struct stage_context {
 
 	char **argv; /* of the payload, see execblock.h */
 	char **env;
+	char *pointers[STAGE_INLINE_POINTERS]; /* of both, if they fit */
 };
 
 struct stage_step {

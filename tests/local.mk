@@ -30,7 +30,8 @@ PROTO_TESTS = \
 	tests/unit/test_policy_check \
 	tests/unit/test_policy_json \
 	tests/unit/test_resolve \
-	tests/unit/test_text
+	tests/unit/test_text \
+	tests/unit/test_vfork
 check_PROGRAMS += $(PROTO_TESTS)
 TESTS += $(PROTO_TESTS)
 PROTO_TEST_LIBS = libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
@@ -74,6 +75,9 @@ tests_unit_test_policy_json_LDADD = libnsx-policy.la $(PROTO_TEST_LIBS)
 tests_unit_test_resolve_SOURCES = tests/unit/test_resolve.c
 tests_unit_test_resolve_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_resolve_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_vfork_SOURCES = tests/unit/test_vfork.c
+tests_unit_test_vfork_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vfork_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_test_text_SOURCES = tests/unit/test_text.c
 tests_unit_test_text_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_text_LDADD = $(PROTO_TEST_LIBS)
@@ -201,7 +205,7 @@ endif
 check_PROGRAMS += tests/integration/false_spawner
 tests_integration_false_spawner_SOURCES = tests/integration/false_relay.c \
 	spawn/spawner.c
-tests_integration_false_spawner_LDADD = libnsx-spawner.la libnsx-proto.la \
+tests_integration_false_spawner_LDADD = libnsx-spawner.la libnsx-stage.la libnsx-proto.la \
 	libnsx-lib.la
 
 # The core of nsexecd, against a played spawner where it needs one.

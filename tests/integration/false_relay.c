@@ -31,6 +31,12 @@ direct_is_possible(const struct stage_input *input)
 	return input == NULL;
 }
 
+bool
+direct_is_shareable(const struct stage_input *input)
+{
+	return input == NULL;
+}
+
 int
 direct_open(const struct stage_input *input, struct direct *ret)
 {

@@ -82,8 +82,27 @@ def proc_state(pid):
         return None
 
 
+def comm(pid):
+    """The name of a process; "" if it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8") as f:
+            return f.read().rstrip("\n")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def children(pid):
-    """Pids whose parent is pid, zombies included."""
+    """Pids whose parent is pid, zombies included; not a spawner's zygotes."""
+    return [child for child in all_children(pid)
+            if comm(child) != "nsx:[zygote]"]
+
+
+def zygotes(pid):
+    return [child for child in all_children(pid)
+            if comm(child) == "nsx:[zygote]"]
+
+
+def all_children(pid):
     found = []
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
