@@ -177,6 +177,7 @@ static int
 names_read(int take_fd, struct names *names, struct policy_error *error)
 {
 	struct dirent *entry;
+	char shown[96];
 	DIR *dir = fdopendir(take_fd);
 	int r = 0;
 
@@ -190,9 +191,11 @@ names_read(int take_fd, struct names *names, struct policy_error *error)
 			continue;
 		if (!text_is_id(entry->d_name, strlen(entry->d_name)))
 			r = policy_error_set(
-				error, entry->d_name,
+				error, "policy.d",
 				"rename it: at most 64 of A-Z a-z 0-9 _ . -",
-				"a name in policy.d that is none of ours");
+				"has a file of another name, %s",
+				text_escape(shown, sizeof(shown), entry->d_name,
+					    strlen(entry->d_name)));
 		else if (names->n == POLICY_MAX_FILES - 1)
 			r = policy_error_set(error, "policy.d", "merge files",
 					     "more than %d files",
@@ -236,6 +239,21 @@ append_folder(int dir_fd, struct policy_table *table,
 	return r;
 }
 
+/* Errors say the whole path, where the sources of rules are short. */
+static void
+error_prefix(struct policy_error *error, const char *dir)
+{
+	char file[sizeof(error->file)], escaped[sizeof(error->file)];
+
+	if (error->file[0] == '/')
+		return;
+	memcpy(file, error->file, sizeof(file));
+	text_escape(escaped, sizeof(escaped), dir, strlen(dir));
+	if (strlen(escaped) + 1 + strlen(file) < sizeof(error->file))
+		snprintf(error->file, sizeof(error->file), "%.150s/%.100s",
+			 escaped, file);
+}
+
 int
 policy_files_read(const char *dir, struct policy_table *table,
 		  struct policy_error *ret_error)
@@ -254,8 +272,10 @@ policy_files_read(const char *dir, struct policy_table *table,
 	r = append_file(&file, table, ret_error);
 	if (r == 0)
 		r = append_folder(fd, table, ret_error);
-	if (r < 0)
+	if (r < 0) {
+		error_prefix(ret_error, dir);
 		return r;
+	}
 	policy_table_seal(table);
 	return 0;
 }

@@ -51,16 +51,18 @@ kind_bit(const char *word)
 }
 
 static const struct policy_vocabulary verbs = {
-	verb_bit, "version create start run exec state list wait signal "
-		  "processes delete cancel explain events join foreign_join "
-		  "foreign_container"
+	verb_bit,
+	"one of: version create start run exec state list wait signal "
+	"processes delete cancel explain events join foreign_join "
+	"foreign_container"
 };
 static const struct policy_vocabulary confinements = {
-	confinement_bit, "userns mntns pidns netns cgroup_root chroot seccomp "
-			 "no_new_privs label"
+	confinement_bit,
+	"one of: userns mntns pidns netns cgroup_root chroot seccomp "
+	"no_new_privs label"
 };
 static const struct policy_vocabulary kinds = {
-	kind_bit, "user ipc uts net pid mnt cgroup time"
+	kind_bit, "one of: user ipc uts net pid mnt cgroup time"
 };
 
 /* --- the keys of "match" -------------------------------------------------- */
@@ -197,7 +199,7 @@ static int
 rule_match(struct policy_reader *reader, json_t *value)
 {
 	static const struct keys keys = { match_keys, ARRAY_SIZE(match_keys),
-					  "any uid gid label unit" };
+					  "one of: any uid gid label unit" };
 	uint32_t *conditions = &reader->rule->conditions;
 	int r = read_object(reader, value, &keys, conditions);
 
@@ -404,7 +406,8 @@ read_rule(struct policy_reader *reader, json_t *value)
 {
 	static const struct keys keys = {
 		rule_keys, ARRAY_SIZE(rule_keys),
-		"name comment match admin verbs create join join_owners "
+		"one of: name comment match admin verbs create join "
+		"join_owners "
 		"uid_ranges gid_ranges no_new_privs allow_confined quotas"
 	};
 	int r;
@@ -465,7 +468,7 @@ static int
 read_file(struct policy_reader *reader, json_t *root)
 {
 	static const struct keys keys = { file_keys, ARRAY_SIZE(file_keys),
-					  "version comment rules" };
+					  "one of: version comment rules" };
 	uint32_t seen = 0;
 	int r = read_object(reader, root, &keys, &seen);
 
