@@ -204,10 +204,11 @@ extern const struct argp main_argp;
 
 extern const struct argp bootstrap_argp, completion_argp, delete_argp,
 	doctor_argp, enter_argp, events_argp, exec_argp, explain_idmap_argp,
-	features_argp, idmap_argp, inspect_argp, kill_argp, list_argp, ps_argp,
-	run_argp, start_argp, state_argp, version_argp, wait_argp;
+	features_argp, idmap_argp, inspect_argp, kill_argp, list_argp,
+	policy_argp, ps_argp, run_argp, start_argp, state_argp, version_argp,
+	wait_argp;
 extern const struct ctl_word bootstrap_words[], completion_words[],
-	explain_words[], idmap_words[];
+	explain_words[], idmap_words[], policy_words[];
 
 int cmd_create(struct ctl *ctl, int argc, char **argv);
 int cmd_delete(struct ctl *ctl, int argc, char **argv);
@@ -220,6 +221,7 @@ int cmd_features(struct ctl *ctl, int argc, char **argv);
 int cmd_inspect(struct ctl *ctl, int argc, char **argv);
 int cmd_kill(struct ctl *ctl, int argc, char **argv);
 int cmd_list(struct ctl *ctl, int argc, char **argv);
+int cmd_policy(struct ctl *ctl, int argc, char **argv);
 int cmd_ps(struct ctl *ctl, int argc, char **argv);
 int cmd_run(struct ctl *ctl, int argc, char **argv);
 int cmd_start(struct ctl *ctl, int argc, char **argv);

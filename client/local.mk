@@ -55,6 +55,7 @@ nsexecctl_SOURCES = \
 	client/cmd_explain.c \
 	client/cmd_idmap.c \
 	client/cmd_list.c \
+	client/cmd_policy.c \
 	client/cmd_run.c \
 	client/cmd_simple.c \
 	client/cmd_version.c \
@@ -78,10 +79,11 @@ nsexecctl_SOURCES = \
 	client/opt_process.c \
 	client/opt_stdio.c \
 	client/opts.h \
+	client/policy.h client/policy_asker.c client/policy_print.c \
 	client/process_file.c client/process_file.h \
 	client/start_opts.c client/start_opts.h
-nsexecctl_LDADD = libnsx-client.la libnsx-rpc.la libnsx-text.la libnsx-proto.la \
-	libnsx-lib.la $(JANSSON_LIBS)
+nsexecctl_LDADD = libnsx-client.la libnsx-rpc.la libnsx-text.la \
+	libnsx-policy.la libnsx-proto.la libnsx-lib.la $(JANSSON_LIBS)
 
 EXTRA_DIST += examples/c/Makefile examples/c/agent.c
 dist_man_MANS += doc/nsexecctl.1 doc/libnsexec.3

@@ -2,6 +2,7 @@
 # Manual pages and what a packager ships beside them.
 dist_man_MANS += \
 	doc/nsexec.8 \
+	doc/nsexecd-policy.5 \
 	doc/nsexecd.8
 dist_doc_DATA = \
 	README.md \
