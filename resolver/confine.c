@@ -21,14 +21,14 @@
 #define SECONDS_MAX 30 /* of the clock: a directory service may not answer */
 
 static const struct {
-	int resource;
+	unsigned int resource; /* an enum in glibc */
 	rlim_t limit;
 } limits[] = {
 	{ RLIMIT_CORE, 0 },	   { RLIMIT_CPU, 10 },
 	{ RLIMIT_FSIZE, 1 << 20 }, { RLIMIT_NOFILE, 64 },
-	{ RLIMIT_NPROC, 0 },	   { RLIMIT_MEMLOCK, 0 },
-#ifndef NSX_SANITIZED /* whose shadow memory is terabytes of addresses */
-	{ RLIMIT_AS, 512 << 20 },
+	{ RLIMIT_MEMLOCK, 0 },
+#ifndef NSX_SANITIZED /* terabytes of shadow memory; the leak check's task */
+	{ RLIMIT_AS, 512 << 20 },  { RLIMIT_NPROC, 0 },
 #endif
 };
 
