@@ -176,8 +176,8 @@ tests_fuzz_corpus_policy_table_CPPFLAGS = $(AM_CPPFLAGS) \
 	-DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/policy_table"'
 tests_fuzz_corpus_policy_table_LDADD = libnsx-proto.la libnsx-lib.la
 EXTRA_DIST += tests/fuzz/corpus/policy_table
-FUZZ_TARGETS += fuzz-policy-table
-fuzz-policy-table: $(FUZZ_POLICY_TABLE_FILES)
+FUZZ_TARGETS += fuzz-policy_table
+fuzz-policy_table: $(FUZZ_POLICY_TABLE_FILES)
 	$(AM_V_CC)cd $(top_srcdir) && $(FUZZ_CC) $(FUZZ_CFLAGS) -I. \
 		-I$(abs_top_builddir) -D_GNU_SOURCE \
 		$(filter %.c,$(FUZZ_POLICY_TABLE_FILES)) \
