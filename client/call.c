@@ -84,6 +84,7 @@ nsexec_call_free(struct nsexec_call *call)
 	while (call->events)
 		call_drop_event(call);
 	fd_close(&call->fd_channel);
+	held_free(call->held);
 	free(call->error);
 	free(call->payload);
 	free(call);

@@ -243,8 +243,6 @@ create(struct start_opts *opts)
 	int status, r;
 
 	r = nsexec_call_create(ctl->nsexec, opts->spec, &start, &call);
-	if (ctl_wake(ctl, r))
-		r = nsexec_call_create(ctl->nsexec, opts->spec, &start, &call);
 	if (r >= 0)
 		r = nsexec_call_await(call, -1);
 	if (r >= 0)

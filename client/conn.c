@@ -131,6 +131,7 @@ nsexec_close(struct nsexec *nsexec)
 		nsexec->calls->fn = NULL;
 		call_finish(nsexec->calls, -ECANCELED);
 	}
+	nsexec->waker = nsexec_call_free(nsexec->waker);
 	fd_close(&nsexec->fd);
 	free(nsexec->fd_path);
 	free(nsexec->in.data);
@@ -203,6 +204,24 @@ conn_flush(struct nsexec *nsexec)
 	return 0;
 }
 
+int
+conn_pack(const struct request *request, uint8_t **ret, size_t *ret_size)
+{
+	const size_t size =
+		protobuf_c_message_get_packed_size(request->message);
+	uint8_t *payload;
+
+	if (size > TTRPC_DATA_MAX)
+		return -EMSGSIZE;
+	payload = malloc(size ? size : 1);
+	if (!payload)
+		return -ENOMEM;
+	protobuf_c_message_pack(request->message, payload);
+	*ret = payload;
+	*ret_size = size;
+	return 0;
+}
+
 /* The envelope of a request, in a frame, at the end of the out buffer. */
 static int
 conn_put_request(struct nsexec *nsexec, const struct request *request,
@@ -220,15 +239,10 @@ conn_put_request(struct nsexec *nsexec, const struct request *request,
 	envelope.payload.data = (uint8_t *)request->payload;
 	envelope.payload.len = request->payload_size;
 	if (request->message) {
-		size = protobuf_c_message_get_packed_size(request->message);
-		if (size > TTRPC_DATA_MAX)
-			return -EMSGSIZE;
-		payload = malloc(size ? size : 1);
-		if (!payload)
-			return -ENOMEM;
-		protobuf_c_message_pack(request->message, payload);
+		r = conn_pack(request, &payload, &envelope.payload.len);
+		if (r < 0)
+			return r;
 		envelope.payload.data = payload;
-		envelope.payload.len = size;
 	}
 	size = ttrpc__request__get_packed_size(&envelope);
 	if (size > TTRPC_DATA_MAX)
@@ -245,6 +259,43 @@ conn_put_request(struct nsexec *nsexec, const struct request *request,
 	return 0;
 }
 
+void
+conn_enter(struct nsexec *nsexec, struct nsexec_call *call,
+	   const struct request *request)
+{
+	call->nsexec = nsexec;
+	call->queue_owner = nsexec;
+	call->response = request->response;
+	call->stream = request->stream;
+	call->link = nsexec->calls_end;
+	*nsexec->calls_end = call;
+	nsexec->calls_end = &call->next;
+}
+
+int
+conn_send(struct nsexec *nsexec, struct nsexec_call *call,
+	  const struct request *request)
+{
+	int r;
+
+	if (nsexec->broken)
+		return -ENOTCONN;
+	/* Ids must increase and never wrap (31 bits of them are usable). */
+	if (nsexec->next_stream > UINT32_MAX - 2)
+		return -EOVERFLOW;
+	r = conn_put_request(nsexec, request, nsexec->next_stream);
+	if (r < 0)
+		return r;
+	call->stream_id = nsexec->next_stream;
+	nsexec->next_stream += 2;
+	/* A broken pipe here is reported by the next dispatch, after the
+	 * answers that may still be waiting to be read. */
+	r = conn_flush(nsexec);
+	if (r < 0)
+		nsexec->out.start = nsexec->out.end = 0;
+	return 0;
+}
+
 int
 conn_call(struct nsexec *nsexec, const struct request *request,
 	  struct nsexec_call **ret)
@@ -254,31 +305,15 @@ conn_call(struct nsexec *nsexec, const struct request *request,
 
 	if (nsexec->broken)
 		return -ENOTCONN;
-	/* Ids must increase and never wrap (31 bits of them are usable). */
-	if (nsexec->next_stream > UINT32_MAX - 2)
-		return -EOVERFLOW;
 	r = call_new(&call);
 	if (r < 0)
 		return r;
-	r = conn_put_request(nsexec, request, nsexec->next_stream);
+	r = conn_send(nsexec, call, request);
 	if (r < 0) {
 		nsexec_call_free(call);
 		return r;
 	}
-	call->nsexec = nsexec;
-	call->queue_owner = nsexec;
-	call->stream_id = nsexec->next_stream;
-	call->response = request->response;
-	call->stream = request->stream;
-	call->link = nsexec->calls_end;
-	*nsexec->calls_end = call;
-	nsexec->calls_end = &call->next;
-	nsexec->next_stream += 2;
-	/* A broken pipe here is reported by the next dispatch, after the
-	 * answers that may still be waiting to be read. */
-	r = conn_flush(nsexec);
-	if (r < 0)
-		nsexec->out.start = nsexec->out.end = 0;
+	conn_enter(nsexec, call, request);
 	*ret = call;
 	return 0;
 }
@@ -288,7 +323,8 @@ conn_find(struct nsexec *nsexec, uint32_t stream_id)
 {
 	struct nsexec_call *call = nsexec->calls;
 
-	while (call && call->stream_id != stream_id)
+	/* A held one has no id yet. */
+	while (call && (call->held || call->stream_id != stream_id))
 		call = call->next;
 	return call;
 }
@@ -324,6 +360,7 @@ on_frame(struct nsexec *nsexec, const struct ttrpc_header *header,
 	struct nsexec_call *call = conn_find(nsexec, header->stream_id);
 	int r;
 
+	nsexec->answered = true;
 	/* An answer to a call that was freed. */
 	if (!call)
 		return 0;

@@ -92,12 +92,6 @@ void ctl_options_read(const struct argp *argp, struct ctl_options *ret);
 
 /* Connect if that was not done. 0, or the exit status after a report. */
 must_check int ctl_connect(struct ctl *ctl);
-/*
- * A start failed with r before it was sent: was it that a daemon activated by
- * our connection has no fd socket yet? Then wait for its first answer, and
- * true says that the start is worth another try.
- */
-bool ctl_wake(struct ctl *ctl, int r);
 /* One line (or with --json a record) on stderr; the exit status. */
 int ctl_report(const struct ctl *ctl, const struct nsexec_error *error);
 /* Of the last blocking call. */

@@ -168,14 +168,6 @@ ctl_connect(struct ctl *ctl)
 	return report_unreachable(ctl, &error);
 }
 
-bool
-ctl_wake(struct ctl *ctl, int r)
-{
-	if (r != -ENOENT && r != -ECONNREFUSED)
-		return false;
-	return nsexec_version(ctl->nsexec, NULL) >= 0;
-}
-
 int
 ctl_usage(const struct ctl *ctl, const char *fmt, ...)
 {

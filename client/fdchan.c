@@ -34,8 +34,7 @@ nsexec_key_new(uint8_t key[16])
 }
 
 int
-fdchan_open(const char *path, const int *fds, size_t n_fds, uint8_t token[16],
-	    int *ret_fd)
+fdchan_open(const char *path, const struct fd_channel *channel, int *ret_fd)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
 	size_t size = strlen(path);
@@ -45,9 +44,6 @@ fdchan_open(const char *path, const int *fds, size_t n_fds, uint8_t token[16],
 	if (size >= sizeof(name.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(name.sun_path, path, size + 1);
-	r = nsexec_key_new(token);
-	if (r < 0)
-		return r;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
@@ -55,11 +51,11 @@ fdchan_open(const char *path, const int *fds, size_t n_fds, uint8_t token[16],
 		if (errno != EINTR)
 			return -errno;
 	}
-	r = fd_send(fd, token, 16, NULL, 0);
+	r = fd_send(fd, channel->token, sizeof(channel->token), NULL, 0);
 	if (r < 0)
 		return r;
-	if (n_fds) {
-		r = fd_send(fd, "F", 1, fds, n_fds);
+	if (channel->n_fds) {
+		r = fd_send(fd, "F", 1, channel->fds, channel->n_fds);
 		if (r < 0)
 			return r;
 	}

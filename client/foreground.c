@@ -273,8 +273,6 @@ foreground_start(struct foreground *foreground)
 	do {
 		call = nsexec_call_free(call);
 		r = send_start(foreground, &call);
-		if (ctl_wake(foreground->ctl, r))
-			r = send_start(foreground, &call);
 		if (r < 0)
 			return ctl_report_call(foreground->ctl, r, NULL);
 		r = await(foreground, call);

@@ -33,11 +33,14 @@ struct queued_event {
 	uint8_t data[];
 };
 
+struct held_start; /* held.c */
+
 struct nsexec_call {
 	struct nsexec *nsexec; /* NULL: done, or the connection is closed */
 	struct nsexec_call *next;
 	struct nsexec_call **link; /* the pointer that points here */
 	const ProtobufCMessageDescriptor *response; /* NULL: raw */
+	struct held_start *held; /* owned; NULL: it was sent */
 	uint32_t stream_id;
 	bool stream;
 	bool done;
@@ -57,6 +60,8 @@ struct nsexec {
 	int fd;
 	int broken;    /* 0 or the -errno that ended the connection */
 	char *fd_path; /* of the sibling fd.sock */
+	bool answered; /* something came: the daemon runs */
+	struct nsexec_call *waker; /* owned: what held starts wait for */
 	uint32_t next_stream;
 	size_t n_queued;
 	struct buffer in, out;
@@ -77,6 +82,14 @@ struct request {
 /* conn.c: send a request; gives *ret. */
 must_check int conn_call(struct nsexec *nsexec, const struct request *request,
 			 struct nsexec_call **ret);
+/* Its two halves: into the list of the connection; a stream id, and out. */
+void conn_enter(struct nsexec *nsexec, struct nsexec_call *call,
+		const struct request *request);
+must_check int conn_send(struct nsexec *nsexec, struct nsexec_call *call,
+			 const struct request *request);
+/* The message of a request as bytes; gives *ret. -EMSGSIZE, -ENOMEM. */
+must_check int conn_pack(const struct request *request, uint8_t **ret,
+			 size_t *ret_size);
 /* Read and dispatch; block: wait for at least one byte. */
 must_check int conn_read(struct nsexec *nsexec, bool block);
 /* End the connection and every call on it with this -errno. */
@@ -103,8 +116,19 @@ void error_local(struct nsexec_error *error, int r, const char *step,
 void error_from_status(struct nsexec_error *error, const Ttrpc__Status *status);
 
 /* fdchan.c: open fd.sock, say the token, send the descriptors. */
-must_check int fdchan_open(const char *path, const int *fds, size_t n_fds,
-			   uint8_t token[16], int *ret_fd);
+struct fd_channel {
+	uint8_t token[16];
+	int fds[NSEXEC_MAX_FDS]; /* lent */
+	size_t n_fds;
+};
+must_check int fdchan_open(const char *path, const struct fd_channel *channel,
+			   int *ret_fd);
+
+/* held.c: keep a start until the daemon has answered something. */
+must_check int start_hold(struct nsexec *nsexec, const struct request *request,
+			  const struct fd_channel *channel,
+			  struct nsexec_call **ret);
+struct held_start *held_free(struct held_start *held);
 
 /* spec.c: what a start needs of a description. */
 struct nsexec_spec {

@@ -10,6 +10,7 @@ libnsx_client_la_SOURCES = \
 	client/conn.c \
 	client/error.c \
 	client/fdchan.c \
+	client/held.c \
 	client/internal.h \
 	client/names.c \
 	client/nsexec.h \

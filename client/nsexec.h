@@ -423,9 +423,12 @@ struct nsexec_start {
  * nsexec_call_free() at any time; freeing a call that is in flight forgets it,
  * the daemon still does it. 0; -ENOMEM; -EMSGSIZE (request over 4 MiB); the
  * status of a bad spec; -ENOTCONN (the connection broke earlier); for the
- * starting ones also the errors of connecting and sending on the fd socket:
- * -ENOENT or -ECONNREFUSED if this connection activated the daemon and it has
- * not answered anything yet (nsexec_version()). spec, start and texts are not
+ * starting ones also the errors of connecting and sending on the fd socket.
+ * A daemon that this connection activates has no fd socket until it runs:
+ * before its first answer a missing one is no error, the start is held in the
+ * library and sent after that answer; if there is none even then, the call is
+ * done with -ENOENT or -ECONNREFUSED. A held call that is freed is never sent.
+ * spec, start and texts are not
  * used after the return, but descriptors in the spec must stay open until the
  * call is done. An id may be a name.
  */

@@ -46,13 +46,12 @@ struct start_fields {
 	protobuf_c_boolean *has_send_pidfd, *has_timeout_ms;
 	uint32_t *n_fds, *timeout_ms;
 	protobuf_c_boolean *send_pidfd;
-	uint8_t token[16];
-	int fd_channel; /* owned until a call takes it */
+	struct fd_channel channel;
+	bool wants_channel;
 };
 
 static int
-start_fields_fill(struct start_fields *fields, struct nsexec *nsexec,
-		  const struct nsexec_spec *spec,
+start_fields_fill(struct start_fields *fields, const struct nsexec_spec *spec,
 		  const struct nsexec_start *start)
 {
 	int r;
@@ -70,13 +69,15 @@ start_fields_fill(struct start_fields *fields, struct nsexec *nsexec,
 	}
 	if (spec->n_fds == 0 && !(start && start->want_pidfd))
 		return 0;
-	r = fdchan_open(nsexec->fd_path, spec->fds, spec->n_fds, fields->token,
-			&fields->fd_channel);
+	r = nsexec_key_new(fields->channel.token);
 	if (r < 0)
 		return r;
+	fields->wants_channel = true;
+	memcpy(fields->channel.fds, spec->fds, sizeof(spec->fds));
+	fields->channel.n_fds = spec->n_fds;
 	*fields->has_fd_token = *fields->has_n_fds = 1;
-	fields->fd_token->data = fields->token;
-	fields->fd_token->len = sizeof(fields->token);
+	fields->fd_token->data = fields->channel.token;
+	fields->fd_token->len = sizeof(fields->channel.token);
 	*fields->n_fds = (uint32_t)spec->n_fds;
 	*fields->has_send_pidfd = 1;
 	*fields->send_pidfd = start && start->want_pidfd;
@@ -88,22 +89,29 @@ start_fields_fill(struct start_fields *fields, struct nsexec *nsexec,
 	.has_n_fds = &(msg)->has_n_fds, \
 	.has_send_pidfd = &(msg)->has_send_pidfd, \
 	.has_timeout_ms = &(msg)->has_timeout_ms, .n_fds = &(msg)->n_fds, \
-	.timeout_ms = &(msg)->timeout_ms, .send_pidfd = &(msg)->send_pidfd, \
-	.fd_channel = -1
+	.timeout_ms = &(msg)->timeout_ms, .send_pidfd = &(msg)->send_pidfd
 
-/* Send, and give the fd channel to the call (or close it). */
+/* Open the fd channel, send, and give the one to the other. */
 static int
 start_send(struct nsexec *nsexec, struct start_fields *fields,
 	   const struct request *request, bool want_pidfd,
 	   struct nsexec_call **ret)
 {
-	int r = conn_call(nsexec, request, ret);
+	fd_auto int channel = -1;
+	int r = 0;
 
-	if (r < 0) {
-		fd_close(&fields->fd_channel);
+	if (nsexec->broken)
+		return -ENOTCONN;
+	if (fields->wants_channel)
+		r = fdchan_open(nsexec->fd_path, &fields->channel, &channel);
+	if ((r == -ENOENT || r == -ECONNREFUSED) && !nsexec->answered)
+		r = start_hold(nsexec, request, &fields->channel, ret);
+	else if (r >= 0)
+		r = conn_call(nsexec, request, ret);
+	if (r < 0)
 		return r;
-	}
-	(*ret)->fd_channel = fd_steal(&fields->fd_channel);
+	if (channel >= 0)
+		(*ret)->fd_channel = fd_steal(&channel);
 	(*ret)->want_pidfd = want_pidfd;
 	return 0;
 }
@@ -123,7 +131,7 @@ nsexec_call_create(struct nsexec *nsexec, const struct nsexec_spec *spec,
 	};
 	int r;
 
-	r = start_fields_fill(&fields, nsexec, spec, start);
+	r = start_fields_fill(&fields, spec, start);
 	if (r < 0)
 		return r;
 	message.spec = spec->message;
@@ -146,7 +154,7 @@ nsexec_call_run(struct nsexec *nsexec, const struct nsexec_spec *spec,
 	};
 	int r;
 
-	r = start_fields_fill(&fields, nsexec, spec, start);
+	r = start_fields_fill(&fields, spec, start);
 	if (r < 0)
 		return r;
 	message.spec = spec->message;
@@ -168,7 +176,7 @@ nsexec_call_exec(struct nsexec *nsexec, const char *id,
 	};
 	int r;
 
-	r = start_fields_fill(&fields, nsexec, spec, start);
+	r = start_fields_fill(&fields, spec, start);
 	if (r < 0)
 		return r;
 	message.id = (char *)id;

@@ -66,6 +66,22 @@ fixture_teardown(void **state)
 	return 0;
 }
 
+void
+fixture_fd_close(struct fixture *fixture)
+{
+	char path[64];
+
+	fd_close(&fixture->fd_listener);
+	(void)snprintf(path, sizeof(path), "%s/fd.sock", fixture->dir);
+	assert_int_equal(unlink(path), 0);
+}
+
+void
+fixture_fd_listen(struct fixture *fixture)
+{
+	fixture->fd_listener = listen_at(fixture, "fd.sock", SOCK_SEQPACKET);
+}
+
 static void
 read_all(int fd, uint8_t *data, size_t size)
 {

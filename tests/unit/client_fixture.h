@@ -27,6 +27,10 @@ struct fixture {
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 
+/* Take fd.sock away, as before the daemon runs, and make it again. */
+void fixture_fd_close(struct fixture *fixture);
+void fixture_fd_listen(struct fixture *fixture);
+
 /* The next request; free with ttrpc__request__free_unpacked(). */
 Ttrpc__Request *fixture_request(struct fixture *fixture,
 				struct ttrpc_header *ret_header);
