@@ -161,8 +161,8 @@ dispatch_too_large(struct peer *peer, const struct ttrpc_header *header,
 			     "message length exceeds the maximum of this "
 			     "method",
 			     "4 MiB for Create, Run and Exec, 256 KiB else; "
-			     "large environments are limited by the kernel to "
-			     "2 MiB");
+			     "arguments and environment are at most 2 MiB "
+			     "each");
 }
 
 static void

@@ -36,7 +36,8 @@ static const struct failure_row failure_rows[] = {
 	  "check its architecture, or its first line if it is a script" },
 	{ "exec", NULL, E2BIG, ERRCODE_EXEC_FAILED,
 	  "arguments and environment are more than the kernel takes",
-	  "pass less: a quarter of the stack limit, 128 KiB a string" },
+	  "pass less, or raise the stack limit: a quarter of it, and 6 MiB, "
+	  "128 KiB a string" },
 	{ "exec", NULL, 0, ERRCODE_EXEC_FAILED,
 	  "the kernel refused to run the program", "see errno" },
 	{ "join", NULL, EPERM, ERRCODE_NS_DENIED,

@@ -98,6 +98,34 @@ env_check_unique(struct part *part, const Nsexec__V1__Process *from,
 
 /* Check all strings and add up their bytes, NULs included. */
 static int
+strings_refuse(struct part *part, const char *prefix, const char *field,
+	       size_t size, size_t limit)
+{
+	(void)part_refuse(part, "", "pass less, or in a file", "%s.%s", prefix,
+			  field);
+	error_rule(part->error, "%s: %zu bytes, at most %zu", field, size,
+		   limit);
+	return -EINVAL;
+}
+
+/* NULs are not counted here: the block has its own limit. */
+static int
+strings_limit(struct part *part, const Nsexec__V1__Process *from,
+	      const char *prefix)
+{
+	const size_t args = part->spec->argv_size - from->n_args;
+	const size_t env = part->spec->env_size - from->n_env;
+
+	if (args > BOOTSTRAP_STRINGS_MAX)
+		return strings_refuse(part, prefix, "args", args,
+				      BOOTSTRAP_STRINGS_MAX);
+	if (env > BOOTSTRAP_STRINGS_MAX)
+		return strings_refuse(part, prefix, "env", env,
+				      BOOTSTRAP_STRINGS_MAX);
+	return 0;
+}
+
+static int
 strings_measure(struct part *part, const Nsexec__V1__Process *from,
 		const char *prefix)
 {
@@ -126,6 +154,9 @@ strings_measure(struct part *part, const Nsexec__V1__Process *from,
 			return r;
 		spec->env_size += from->env[i].len + 1;
 	}
+	r = strings_limit(part, from, prefix);
+	if (r < 0)
+		return r;
 	spec->argc = (uint32_t)from->n_args;
 	spec->envc = (uint32_t)from->n_env;
 	return env_check_unique(part, from, prefix);
@@ -204,14 +235,9 @@ part_exec_data(struct part *part, const Nsexec__V1__Process *process,
 		spec->envc++;
 	}
 	size = spec->argv_size + spec->env_size;
-	if (size > BOOTSTRAP_EXEC_BLOCK_MAX) {
-		part_refuse(part, "", "pass less, or in a file", "%s.env",
-			    prefix);
-		error_rule(part->error,
-			   "args and env are %zu bytes together, at most %u",
-			   size, BOOTSTRAP_EXEC_BLOCK_MAX);
-		return -EINVAL;
-	}
+	if (size > BOOTSTRAP_EXEC_BLOCK_MAX)
+		return strings_refuse(part, prefix, "args and env", size,
+				      BOOTSTRAP_EXEC_BLOCK_MAX);
 	spec->exec_data = malloc(size);
 	if (!spec->exec_data)
 		return part_no_memory(part);

@@ -210,7 +210,10 @@ struct bootstrap_exec_block {
 	uint32_t envc;
 	uint64_t size; /* bytes of the memfd: argv strings, then env */
 };
-#define BOOTSTRAP_EXEC_BLOCK_MAX (2u * 1024u * 1024u)
+/* Of each, argv and env: the bytes of its strings without their NULs. */
+#define BOOTSTRAP_STRINGS_MAX (2u * 1024u * 1024u)
+/* Of both with every NUL. A request of one frame (4 MiB) has no more. */
+#define BOOTSTRAP_EXEC_BLOCK_MAX (4u * 1024u * 1024u)
 
 /* Bytes inside the message (or lent for encoding). data NULL = absent. */
 struct bootstrap_bytes {

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -200,6 +201,54 @@ is_not_here(int error)
 	       error == ELOOP || error == ENAMETOOLONG;
 }
 
+/* What execve counts, see bprm_stack_limits() in the kernel's fs/exec.c. */
+static size_t
+list_size(char *const *list)
+{
+	size_t size = 0;
+
+	for (; *list; list++)
+		size += strlen(*list) + 1 + sizeof(char *);
+	return size;
+}
+
+/*
+ * Strings may fill a quarter of the stack limit. A payload with more of them,
+ * whose request says nothing of its stack, gets a higher soft limit: anybody
+ * may raise that to the hard one. false: nothing was changed.
+ */
+static bool
+stack_make_room(const struct stage_context *context, const char *path)
+{
+	const struct bootstrap *msg = context->msg;
+	struct rlimit limit;
+	rlim_t need;
+
+	for (size_t i = 0; i < msg->n_rlimits; i++)
+		if (msg->rlimits[i].resource == RLIMIT_STACK)
+			return false;
+	need = 4 * (list_size(context->argv) + list_size(context->env) +
+		    strlen(path) + 1);
+	if (getrlimit(RLIMIT_STACK, &limit) < 0 || limit.rlim_cur >= need ||
+	    limit.rlim_max < need)
+		return false;
+	limit.rlim_cur = need;
+	return setrlimit(RLIMIT_STACK, &limit) == 0;
+}
+
+/* Does not return if it succeeds. */
+static void
+exec_one(const struct stage_context *context, const char *path)
+{
+	execve(path, context->argv, context->env);
+	if (errno != E2BIG)
+		return;
+	if (stack_make_room(context, path))
+		execve(path, context->argv, context->env);
+	else
+		errno = E2BIG;
+}
+
 int
 execblock_exec(struct stage_context *context)
 {
@@ -209,7 +258,7 @@ execblock_exec(struct stage_context *context)
 	int r;
 
 	if (strchr(name, '/') || name[0] == '\0') {
-		execve(name, context->argv, context->env);
+		exec_one(context, name);
 		return stage_fail(context, "exec", "execve", errno, "%s", name);
 	}
 	path = execblock_path(context->env);
@@ -217,7 +266,7 @@ execblock_exec(struct stage_context *context)
 					sizeof(candidate))) != 0) {
 		if (r < 0)
 			continue;
-		execve(candidate, context->argv, context->env);
+		exec_one(context, candidate);
 		if (!is_not_here(errno))
 			return stage_fail(context, "exec", "execve", errno,
 					  "%s", candidate);

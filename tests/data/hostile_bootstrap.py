@@ -359,9 +359,9 @@ bad("env and an exec block", "NX",
     m(ID, roles(4), block(1, 0, 10), a(28004, b"")))
 bad("exec block of no argument", "NX",
     "attribute exec block (28005): argc is 0", m(ID, block(0, 1, 10)))
-bad("exec block over 2 MiB", "NX",
-    "attribute exec block (28005): 2097153 bytes, at most 2097152",
-    m(ID, block(1, 0, 2097153)))
+bad("exec block over 4 MiB", "NX",
+    "attribute exec block (28005): 4194305 bytes, at most 4194304",
+    m(ID, block(1, 0, 4194305)))
 bad("exec block with more strings than bytes", "NX",
     "attribute exec block (28005): 4294967295 + 4294967295 strings do not "
     "fit into 4096 bytes", m(ID, block(0xffffffff, 0xffffffff, 4096)))

@@ -94,18 +94,72 @@ class Many(RpcCase):
 
 
 class Large(RpcCase):
-    def test_payload_gets_2_mib_of_environment(self):
-        """The kernel's own limits: 2 MiB in all (a quarter of an 8 MiB
-        stack), 128 KiB a string."""
-        size, count = 120 * 1024, 16
-        made = spec("/bin/sh", "-c", "cat /proc/$$/environ >&3", kinds=KINDS)
-        made["process"]["env"] += [
-            b"V%02d=" % number + b"x" * size for number in range(count)]
-        total = sum(len(item) + 1 for item in made["process"]["env"])
-        self.assertGreater(total, 1900 * 1024)
-        got = self.output_on_3(made).split(b"\0")
-        self.assertEqual([item for item in got[:-1] if not item.startswith(
-            b"NSEXEC_FDNAMES=")], made["process"]["env"])
+    LIMIT = 2 * 1024 * 1024
+
+    def environment(self, size):
+        """Variables of exactly size bytes; PATH is not among them."""
+        whole, rest = divmod(size, 64 * 1024)
+        env = [b"V%03d=" % number + b"x" * (64 * 1024 - 5)
+               for number in range(whole)]
+        if rest:
+            env[-1] += b"y" * rest
+        self.assertEqual(sum(map(len, env)), size)
+        return env
+
+    def test_payload_gets_exactly_2_mib_of_environment(self):
+        """2,097,152 bytes are more than the kernel takes under a soft stack
+        limit of 8 MiB: NULs, pointers and arguments come on top."""
+        for extra in ({}, {"rlimits": [{"resource": 3, "soft": 64 << 20,
+                                        "hard": 64 << 20}]}):
+            made = spec("/bin/sh", "-c", "cat /proc/$$/environ >&3; "
+                        "ulimit -Ss >&3", kinds=KINDS)
+            made["process"]["env"] = self.environment(self.LIMIT)
+            made["process"].update(extra)
+            *got, stack = self.output_on_3(made).split(b"\0")
+            self.assertEqual([item for item in got if not item.startswith(
+                b"NSEXEC_FDNAMES=")], made["process"]["env"])
+            if extra:
+                self.assertEqual(int(stack), 64 << 10)
+
+    def test_a_small_environment_leaves_the_stack_limit_alone(self):
+        made = spec("/bin/sh", "-c", "ulimit -Ss >&3", kinds=KINDS)
+        with open(f"/proc/{self.nsx.spawner_pid()}/limits",
+                  encoding="ascii") as f:
+            soft = next(line.split()[3] for line in f
+                        if line.startswith("Max stack"))
+        want = soft if soft == "unlimited" else str(int(soft) // 1024)
+        self.assertEqual(self.output_on_3(made).decode().strip(), want)
+
+    def test_a_stack_limit_of_the_request_is_not_raised(self):
+        made = spec("/bin/true")
+        made["process"]["env"] = self.environment(self.LIMIT)
+        made["process"]["rlimits"] = [{"resource": 3, "soft": 8 << 20,
+                                       "hard": 64 << 20}]
+        with self.assertRaises(RpcError) as caught:
+            self.client.call("Run", {"spec": made})
+        detail = caught.exception.detail
+        self.assertEqual((detail["code"], detail["errno_value"]),
+                         ("EXEC_FAILED", 7))
+        self.assertIn("stack limit", detail["hint"])
+
+    def test_2_mib_of_arguments_arrive(self):
+        made = spec("/bin/sh", "-c", 'echo $# ${#1} >&3', "sh",
+                    *["a" * 65536] * 31, kinds=KINDS)
+        rest = self.LIMIT - sum(map(len, made["process"]["args"]))
+        made["process"]["args"].append(b"b" * rest)
+        self.assertEqual(self.output_on_3(made), b"32 65536\n")
+        made["process"]["args"][-1] += b"c"
+        self.refused(made, "args", self.LIMIT + 1)
+
+    def refused(self, made, field, size):
+        with self.assertRaises(RpcError) as caught:
+            self.client.call("Run", {"spec": made})
+        detail = caught.exception.detail
+        self.assertEqual((caught.exception.code, detail["code"],
+                          detail["object"]),
+                         (3, "INVALID_ARGUMENT", "spec.process." + field))
+        self.assertEqual(detail["rule"],
+                         f"{field}: {size} bytes, at most {self.LIMIT}")
 
     def output_on_3(self, made):
         read_end, write_end = os.pipe()
@@ -128,14 +182,10 @@ class Large(RpcCase):
             if write_end >= 0:
                 os.close(write_end)
 
-    def test_more_than_2_mib_of_environment_is_refused_with_the_limit(self):
+    def test_one_byte_more_of_environment_is_refused_with_the_limit(self):
         made = spec("/bin/true")
-        made["process"]["env"] += [b"V%02d=" % number + b"x" * 120 * 1024
-                                   for number in range(20)]
-        with self.assertRaises(RpcError) as caught:
-            self.client.call("Run", {"spec": made})
-        self.assertEqual(caught.exception.code, 3)
-        self.assertIn("env", str(caught.exception.detail))
+        made["process"]["env"] = self.environment(self.LIMIT + 1)
+        self.refused(made, "env", self.LIMIT + 1)
 
     def test_string_over_128_kib_is_refused(self):
         made = spec("/bin/true")
