@@ -91,7 +91,8 @@ ctl_json_error(const struct nsexec_error *error)
 	return root;
 }
 
-/* code, signal, core, unknown and rusage, into an object that is there. */
+/* code, signal, core, unknown, oom_kills and rusage, into an object that is
+ * there. */
 static void
 set_exit(json_t *root, const struct nsexec_exit *exit)
 {
@@ -105,6 +106,7 @@ set_exit(json_t *root, const struct nsexec_exit *exit)
 					 : json_null());
 	json_object_set_new(root, "core", json_boolean(exit->core));
 	json_object_set_new(root, "unknown", json_boolean(exit->unknown));
+	set_number(root, "oom_kills", exit->oom_kills);
 	set_number(rusage, "user_us", exit->user_us);
 	set_number(rusage, "system_us", exit->system_us);
 	set_number(rusage, "max_rss_kib", exit->max_rss_kib);

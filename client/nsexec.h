@@ -299,6 +299,9 @@ struct nsexec_exit {
 	bool unknown; /* the kernel could not say; code -1, signal 0 */
 	uint64_t user_us, system_us, max_rss_kib;
 	uint64_t realtime_ns;
+	/* In the container's cgroup until then; 0 also where the memory
+	 * controller is not on the cgroup v2 hierarchy. */
+	uint64_t oom_kills;
 };
 
 struct nsexec_namespace {

@@ -42,6 +42,7 @@ exit_from_message(struct nsexec_exit *ret,
 	ret->unknown = (message->has_unknown && message->unknown) ||
 		       (ret->code < 0 && ret->signal == 0);
 	ret->realtime_ns = message->has_realtime_ns ? message->realtime_ns : 0;
+	ret->oom_kills = message->has_oom_kills ? message->oom_kills : 0;
 	if (message->rusage) {
 		ret->user_us = message->rusage->user_us;
 		ret->system_us = message->rusage->system_us;

@@ -39,6 +39,7 @@ struct task_exit {
 	int wait_status;
 	bool has_rusage;
 	struct op_rusage rusage;
+	uint64_t oom_kills; /* 0 also where nothing counts them */
 	uint64_t realtime_ns;
 };
 

@@ -22,6 +22,8 @@ exit_pack(const struct task_exit *exit, struct exit_packed *ret)
 		status->unknown = true;
 		return;
 	}
+	status->has_oom_kills = true;
+	status->oom_kills = exit->oom_kills;
 	if (WIFEXITED(exit->wait_status)) {
 		status->has_code = true;
 		status->code = (uint32_t)WEXITSTATUS(exit->wait_status);

@@ -107,8 +107,9 @@ exit_fill(const struct task_exit *from, Nsexec__Record__Exit *to)
 	to->user_us = from->rusage.user_us;
 	to->system_us = from->rusage.system_us;
 	to->max_rss_kib = from->rusage.max_rss_kib;
-	to->has_realtime_ns = true;
+	to->has_realtime_ns = to->has_oom_kills = true;
 	to->realtime_ns = from->realtime_ns;
+	to->oom_kills = from->oom_kills;
 }
 
 static void
@@ -305,6 +306,7 @@ exit_restore(const Nsexec__Record__Exit *from, struct task_exit *to)
 	to->rusage.system_us = from->system_us;
 	to->rusage.max_rss_kib = from->max_rss_kib;
 	to->realtime_ns = from->realtime_ns;
+	to->oom_kills = from->oom_kills;
 }
 
 static int

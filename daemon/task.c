@@ -136,6 +136,7 @@ exit_from(const struct op_message *msg)
 		.wait_status = (int)msg->wait_status,
 		.has_rusage = op_has(msg, OP_ATTR_RUSAGE),
 		.rusage = msg->rusage,
+		.oom_kills = msg->oom_kills,
 	};
 }
 

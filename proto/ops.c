@@ -53,8 +53,9 @@ static const struct op_attr_row rows[] = {
 	SLOT(FAILURE) = { OP_KIND_FAILURE, FIELD(failure) },
 	SLOT(CODE) = { OP_KIND_U32, FIELD(code), 0, 255 },
 	SLOT(RULE) = { OP_KIND_TEXT, FIELD(rule) },
+	SLOT(OOM_KILLS) = { OP_KIND_U64, FIELD(oom_kills) },
 };
-_Static_assert(ARRAY_SIZE(rows) == OP_ATTR_RULE - OP_ATTR_CONTAINER + 1,
+_Static_assert(ARRAY_SIZE(rows) == OP_ATTR_OOM_KILLS - OP_ATTR_CONTAINER + 1,
 	       "every attribute has a row");
 _Static_assert(ARRAY_SIZE(rows) <= 32, "present is 32 bits");
 

@@ -91,6 +91,7 @@ enum op_attr {
 	OP_ATTR_FAILURE,    /* struct failure as below */
 	OP_ATTR_CODE,	    /* u32: enum errcode (proto/errcode.h) */
 	OP_ATTR_RULE,	    /* text: which rule was broken */
+	OP_ATTR_OOM_KILLS,  /* u64: of its cgroup until now; absent: unknown */
 };
 
 struct op_rusage {
@@ -115,7 +116,7 @@ struct op_message {
 	uint32_t present;      /* bit n = OP_ATTR_CONTAINER + n */
 	const char *container; /* borrowed from the message */
 	uint32_t pid, signal, uid, wait_status, code;
-	uint64_t start_time;
+	uint64_t start_time, oom_kills;
 	bool execed, exited;
 	struct op_rusage rusage;
 	uint64_t namespaces[8];

@@ -187,6 +187,9 @@ spawner_open_places(struct spawner *spawner)
 			  "directory)",
 			  options->cgroup_root ? options->cgroup_root
 					       : "below its own");
+	else
+		spawner->cgroups.memory =
+			cgroup_memory_enable(spawner->cgroups.fd);
 	return r;
 }
 

@@ -69,6 +69,60 @@ cgroup_name_parse(const char *root_path, const char *path,
 	return 0;
 }
 
+/* Is this word in a list with blanks? */
+static bool
+has_word(const char *list, const char *word)
+{
+	const size_t size = strlen(word);
+
+	while (*list) {
+		const size_t n = strcspn(list, " \n");
+
+		if (n == size && memcmp(list, word, n) == 0)
+			return true;
+		list += n + (list[n] != '\0');
+	}
+	return false;
+}
+
+bool
+cgroup_memory_enable(int dir_fd)
+{
+	char controllers[256];
+	fd_auto int fd = -1;
+
+	if (fd_read_file(dir_fd, "cgroup.controllers", controllers,
+			 sizeof(controllers)) < 0 ||
+	    !has_word(controllers, "memory"))
+		return false;
+	fd = openat(dir_fd, "cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
+	return fd >= 0 && fd_write_all(fd, "+memory", 7) >= 0;
+}
+
+int
+cgroup_oom_kills(int leaf_fd, uint64_t *ret)
+{
+	char text[512], *line, *rest = text;
+	ssize_t n = fd_read_file(leaf_fd, "memory.events", text, sizeof(text));
+
+	if (n < 0)
+		return (int)n;
+	while ((line = strsep(&rest, "\n")))
+		if (strncmp(line, "oom_kill ", 9) == 0)
+			return text_parse_u64(line + 9, UINT64_MAX, ret);
+	return -ENODATA;
+}
+
+/* An owner's first container: what fails here leaves its count unknown. */
+static void
+cgroup_owner_memory(const struct cgroup_root *root, const char *dir)
+{
+	fd_auto int fd = -1;
+
+	if (cgroup_open_at(root->fd, dir, O_RDONLY | O_DIRECTORY, &fd) >= 0)
+		(void)cgroup_memory_enable(fd);
+}
+
 int
 cgroup_make(const struct cgroup_root *root, const struct container_name *name,
 	    int *ret_fd)
@@ -86,6 +140,8 @@ cgroup_make(const struct cgroup_root *root, const struct container_name *name,
 	snprintf(dir, sizeof(dir), "u%u", name->owner);
 	if (mkdirat(root->fd, dir, 0755) < 0 && errno != EEXIST)
 		return -errno;
+	if (root->memory)
+		cgroup_owner_memory(root, dir);
 	if (mkdirat(root->fd, path, 0755) < 0) {
 		r = -errno;
 		unlinkat(root->fd, dir, AT_REMOVEDIR);

@@ -30,6 +30,7 @@ struct cgroup_root {
 	int parent_fd;		  /* -1 unless made is set */
 	char name[80];		  /* below parent_fd */
 	bool made;		  /* by us: removed at the end */
+	bool memory;		  /* leaves have the memory controller */
 	char path[PROC_PATH_MAX]; /* as /proc/PID/cgroup shows it */
 };
 
@@ -67,6 +68,15 @@ must_check int cgroup_remove(const struct cgroup_root *root,
  * owner's next start would make it again, at 60 us.
  */
 void cgroup_prune(const struct cgroup_root *root);
+
+/*
+ * Give what is below a cgroup the memory controller, where it has that itself
+ * (cgroup.controllers). false: the leaves have none, and nothing is asked of
+ * them later.
+ */
+bool cgroup_memory_enable(int dir_fd);
+/* oom_kill of memory.events: of it and all below it. 0 or -errno. */
+must_check int cgroup_oom_kills(int leaf_fd, uint64_t *ret);
 
 /* SIGKILL to every process in and below it, at once (cgroup.kill, 5.14). */
 must_check int cgroup_kill(int leaf_fd);

@@ -61,6 +61,24 @@ op_execed(const struct proc_stat *stat)
 	return !(stat->flags & SYS_PF_FORKNOEXEC);
 }
 
+/*
+ * The container's cgroup goes only after the reap, so that it is there while
+ * its process is a zombie. Nothing is opened where no controller counts.
+ */
+static void
+op_put_oom_kills(const struct spawner *spawner, const struct child *child,
+		 struct nlmsg_builder *builder)
+{
+	fd_auto int fd = -1;
+	uint64_t count;
+
+	if (!spawner->cgroups.memory ||
+	    cgroup_open(&spawner->cgroups, &child->name, &fd) < 0 ||
+	    cgroup_oom_kills(fd, &count) < 0)
+		return;
+	nlmsg_put_u64(builder, OP_ATTR_OOM_KILLS, count);
+}
+
 void
 op_status(struct spawner *spawner, const struct request *request,
 	  const struct op_message *msg)
@@ -89,6 +107,7 @@ op_status(struct spawner *spawner, const struct request *request,
 		nlmsg_put_u32(&builder, OP_ATTR_WAIT_STATUS, end.wait_status);
 		nlmsg_put(&builder, OP_ATTR_RUSAGE, &end.rusage,
 			  sizeof(end.rusage));
+		op_put_oom_kills(spawner, child, &builder);
 	}
 	conn_send(spawner, request->conn_id, &builder, -1);
 }

@@ -188,12 +188,17 @@ endif
 # The spawner's modules that stand alone.
 if HAVE_CMOCKA
 SPAWNER_TESTS = \
+	tests/unit/test_spawner_cgroup \
 	tests/unit/test_spawner_child \
 	tests/unit/test_spawner_options \
 	tests/unit/test_spawner_proc
 check_PROGRAMS += $(SPAWNER_TESTS)
 TESTS += $(SPAWNER_TESTS)
 SPAWNER_TEST_LIBS = libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
+tests_unit_test_spawner_cgroup_SOURCES = tests/unit/test_spawner_cgroup.c \
+	spawn/spawner_cgroup.c spawn/spawner_proc.c
+tests_unit_test_spawner_cgroup_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_spawner_cgroup_LDADD = $(SPAWNER_TEST_LIBS)
 tests_unit_test_spawner_child_SOURCES = tests/unit/test_spawner_child.c \
 	spawn/spawner_child.c
 tests_unit_test_spawner_child_CFLAGS = $(UNIT_CFLAGS)

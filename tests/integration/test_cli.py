@@ -457,7 +457,7 @@ class Output(TestCase):
         self.assertRegex(event["time"],
                          r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$")
         for field in ("epoch", "seq", "boottime_ns", "container", "pid",
-                      "pid_inode", "core", "rusage"):
+                      "pid_inode", "core", "rusage", "oom_kills"):
             self.assertIn(field, event)
         self.assertEqual({e["type"] for e in events}, {"exited"})
 

@@ -416,6 +416,7 @@ spawner_say_status(struct core_fixture *fixture,
 		nlmsg_put_u32(&builder, OP_ATTR_WAIT_STATUS,
 			      (uint32_t)status->wait_status);
 		nlmsg_put(&builder, OP_ATTR_RUSAGE, &rusage, sizeof(rusage));
+		nlmsg_put_u64(&builder, OP_ATTR_OOM_KILLS, 4);
 	}
 	answer_send(&builder, fixture->spawner, -1);
 }

@@ -168,6 +168,7 @@ wait_is_answered_at_the_exit(void **state)
 	assert_true(response->exit->has_code);
 	assert_int_equal(response->exit->code, 7);
 	assert_int_equal(response->exit->rusage->max_rss_kib, 3);
+	assert_int_equal(response->exit->oom_kills, 4);
 	nsexec__v1__wait_response__free_unpacked(response, NULL);
 }
 

@@ -109,7 +109,7 @@ variables_that_the_daemon_sets_are_not_passed(void **state)
 static void
 exited_event_has_the_documented_fields(void **state)
 {
-	const struct nsexec_exit exit = { .code = 7 };
+	const struct nsexec_exit exit = { .code = 7, .oom_kills = 2 };
 	const struct nsexec_event event = { .seq = 3,
 					    .realtime_ns = 5,
 					    .type = NSEXEC_EVENT_EXITED,
@@ -119,14 +119,16 @@ exited_event_has_the_documented_fields(void **state)
 					    .exit = &exit };
 	json_t *value = ctl_json_event(&event);
 	static const char *const keys[] = {
-		"v",	"epoch",     "seq",  "time",  "boottime_ns",
-		"type", "container", "name", "pid",   "pid_inode",
-		"code", "signal",    "core", "rusage"
+		"v",	"epoch",     "seq",  "time",   "boottime_ns",
+		"type", "container", "name", "pid",    "pid_inode",
+		"code", "signal",    "core", "rusage", "oom_kills"
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		assert_non_null(json_object_get(value, keys[i]));
 	assert_int_equal(json_integer_value(json_object_get(value, "code")), 7);
+	assert_int_equal(
+		json_integer_value(json_object_get(value, "oom_kills")), 2);
 	assert_true(json_is_null(json_object_get(value, "signal")));
 	assert_string_equal(json_string_value(json_object_get(value, "type")),
 			    "exited");

@@ -45,6 +45,7 @@ every_attribute_round_trips(void **state)
 	nlmsg_put(&builder, OP_ATTR_PIDS, pids, sizeof(pids));
 	nlmsg_put_u32(&builder, OP_ATTR_CODE, 3);
 	nlmsg_put_text(&builder, OP_ATTR_RULE, "owner or admin");
+	nlmsg_put_u64(&builder, OP_ATTR_OOM_KILLS, 3);
 	assert_int_equal(finish(&builder, &msg), 0);
 
 	assert_int_equal(msg.header.type, ANSWER_STATUS);
@@ -57,6 +58,7 @@ every_attribute_round_trips(void **state)
 	assert_true(msg.execed && msg.exited);
 	assert_int_equal(msg.wait_status, 0x2a00);
 	assert_int_equal(msg.rusage.max_rss_kib, 3);
+	assert_int_equal(msg.oom_kills, 3);
 	assert_true(msg.namespaces[7] == UINT64_MAX);
 	assert_int_equal(msg.n_pids, 2);
 	memcpy(&pid, msg.pids + 4, 4);
@@ -158,6 +160,7 @@ hostile_attributes_are_refused(void **state)
 	refused(OP_ATTR_START_TIME, "\0\0\0\0", 4);
 	refused(OP_ATTR_EXECED, "\2\0\0\0", 4);
 	refused(OP_ATTR_RUSAGE, zeros, 23);
+	refused(OP_ATTR_OOM_KILLS, zeros, 4);
 	refused(OP_ATTR_NAMESPACES, zeros, 72);
 	refused(OP_ATTR_PIDS, zeros, 3);
 	refused(OP_ATTR_RULE + 1, zeros, 4);

@@ -33,6 +33,7 @@ sample(void)
 	task->exit.wait_status = 7 << 8;
 	task->exit.has_rusage = true;
 	task->exit.rusage.max_rss_kib = 5;
+	task->exit.oom_kills = 4;
 	task->failure = calloc(1, sizeof(*task->failure));
 	(void)error_set(task->failure, ERRCODE_DEADLINE, "exec", "obj\xff",
 			"rule", "hint");
@@ -65,6 +66,7 @@ task_comes_back_as_it_was(void **state)
 	assert_int_equal(copy->init.namespaces[7], 99);
 	assert_int_equal(copy->init.exit.wait_status, 7 << 8);
 	assert_int_equal(copy->init.exit.rusage.max_rss_kib, 5);
+	assert_int_equal(copy->init.exit.oom_kills, 4);
 	assert_int_equal(copy->init.failure->code, ERRCODE_DEADLINE);
 	assert_string_equal(copy->init.failure->failure.object, "obj\xff");
 	nsexec__record__task__free_unpacked(record, NULL);
