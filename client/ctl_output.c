@@ -72,6 +72,17 @@ set_time(json_t *object, const char *key, uint64_t realtime_ns)
 		set_text(object, key, ctl_format_time(realtime_ns, buf));
 }
 
+/* Present only where a bound was reached. */
+static void
+set_quota(json_t *root, const struct nsexec_error *error)
+{
+	set_text(root, "quota_kind", error->quota_kind);
+	set_number(root, "limit", error->limit);
+	if (error->used != UINT64_MAX)
+		set_number(root, "used", error->used);
+	set_number(root, "retry_ms", error->retry_ms);
+}
+
 json_t *
 ctl_json_error(const struct nsexec_error *error)
 {
@@ -88,6 +99,8 @@ ctl_json_error(const struct nsexec_error *error)
 	set_text(root, "hint", error->hint);
 	json_object_set_new(root, "retryable", json_boolean(error->retryable));
 	set_text(root, "message", error->message);
+	if (error->quota_kind[0])
+		set_quota(root, error);
 	return root;
 }
 

@@ -54,6 +54,10 @@ error_from_detail(struct nsexec_error *error,
 	COPY(error->rule, detail->rule);
 	COPY(error->hint, detail->hint);
 	COPY(error->message, detail->message);
+	COPY(error->quota_kind, detail->quota_kind);
+	error->limit = detail->has_limit ? detail->limit : 0;
+	error->used = detail->has_used ? detail->used : UINT64_MAX;
+	error->retry_ms = detail->has_retry_ms ? detail->retry_ms : 0;
 }
 
 /* A server that sent no detail: the gRPC number is all there is. */

@@ -85,6 +85,10 @@ struct nsexec_error {
 	char rule[256];	   /* the rule that was broken */
 	char hint[384];	   /* what to change */
 	char message[768]; /* one line with all of it */
+	/* The bound that was reached (doc/LIMITS.md); empty: none was. */
+	char quota_kind[32];
+	uint64_t limit, used; /* used: UINT64_MAX if it was not told */
+	uint32_t retry_ms;    /* worth waiting this long; 0: unknown */
 };
 
 /* "MAP_INVALID" and so on; never NULL. */

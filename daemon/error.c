@@ -174,6 +174,23 @@ static void printf_like(4, 5)
 		*used = size - 1;
 }
 
+/* "; limit 16, 16 used, try again in 40 ms" */
+static void
+append_quota(char *buf, size_t size, size_t *used,
+	     const struct error_quota *quota)
+{
+	if (!quota->kind)
+		return;
+	append(buf, size, used, "; limit %llu",
+	       (unsigned long long)quota->limit);
+	if (quota->has_used)
+		append(buf, size, used, ", %llu used",
+		       (unsigned long long)quota->used);
+	if (quota->retry_ms)
+		append(buf, size, used, ", try again in %u ms",
+		       quota->retry_ms);
+}
+
 const char *
 error_message(const struct error *error, char *buf, size_t size)
 {
@@ -199,5 +216,6 @@ error_message(const struct error *error, char *buf, size_t size)
 		append(buf, size, &used, ": %s", error->rule);
 	if (error->hint[0])
 		append(buf, size, &used, " (%s)", error->hint);
+	append_quota(buf, size, &used, &error->quota);
 	return buf;
 }

@@ -8,9 +8,18 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/err.h"
 #include "proto/errcode.h"
+
+/* The bound that was reached; kind NULL: the error is of another sort. */
+struct error_quota {
+	const char *kind; /* static */
+	uint64_t limit, used;
+	bool has_used;	   /* not where it would tell of other owners */
+	uint32_t retry_ms; /* 0: unknown */
+};
 
 struct error {
 	enum errcode code;
@@ -18,6 +27,7 @@ struct error {
 	char rule[192];		/* the rule that was broken */
 	char hint[256];		/* what to change */
 	bool retryable;
+	struct error_quota quota;
 };
 
 /*

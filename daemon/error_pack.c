@@ -10,6 +10,20 @@
 
 #include "lib/text.h"
 
+static void
+pack_quota(const struct error_quota *quota, Nsexec__V1__ErrorDetail *detail)
+{
+	if (!quota->kind)
+		return;
+	detail->quota_kind = (char *)quota->kind;
+	detail->has_limit = true;
+	detail->limit = quota->limit;
+	detail->has_used = quota->has_used;
+	detail->used = quota->used;
+	detail->has_retry_ms = true;
+	detail->retry_ms = quota->retry_ms;
+}
+
 void
 error_pack(const struct error *error, struct error_packed *ret)
 {
@@ -50,4 +64,5 @@ error_pack(const struct error *error, struct error_packed *ret)
 	detail->has_retryable = true;
 	detail->retryable = error->retryable;
 	detail->message = ret->message;
+	pack_quota(&error->quota, detail);
 }

@@ -98,6 +98,33 @@ longest_texts_are_cut_not_overrun(void **state)
 	assert_int_equal(strlen(buf), sizeof(buf) - 1);
 }
 
+static void
+reached_bound_is_told_as_numbers_and_as_text(void **state)
+{
+	struct error_packed packed;
+	struct error error;
+
+	(void)error_set(&error, ERRCODE_QUOTA, "check-quota", "starts", "rule",
+			"hint");
+	error_pack(&error, &packed);
+	assert_null(packed.detail.quota_kind);
+	assert_false(packed.detail.has_limit);
+	error.quota = (struct error_quota){ "starts", 16, 15, true, 40 };
+	error_pack(&error, &packed);
+	assert_string_equal(packed.detail.quota_kind, "starts");
+	assert_int_equal(packed.detail.limit, 16);
+	assert_true(packed.detail.has_used);
+	assert_int_equal(packed.detail.used, 15);
+	assert_int_equal(packed.detail.retry_ms, 40);
+	assert_non_null(strstr(packed.message,
+			       "; limit 16, 15 used, try again in 40 ms"));
+	error.quota.has_used = false;
+	error_pack(&error, &packed);
+	assert_false(packed.detail.has_used);
+	assert_non_null(
+		strstr(packed.message, "; limit 16, try again in 40 ms"));
+}
+
 int
 main(void)
 {
@@ -106,6 +133,7 @@ main(void)
 		cmocka_unit_test(message_names_stage_step_call_object_and_hint),
 		cmocka_unit_test(every_text_of_a_detail_is_utf8),
 		cmocka_unit_test(longest_texts_are_cut_not_overrun),
+		cmocka_unit_test(reached_bound_is_told_as_numbers_and_as_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
