@@ -25,15 +25,61 @@
 #define RETRY_MS 10
 #define SLOW_RETRY_MS 1000
 #define QUICK_RETRIES 200u
+#define STUCK_MS 2000
+
+/*
+ * A task that was killed and is still there: its process waits in the kernel
+ * for something that SIGKILL does not end, such as the answer of a FUSE
+ * server to the close of a descriptor that the caller passed. Its owner pays
+ * for it until it is gone.
+ */
+static void
+task_mark_stuck(struct task *task, bool stuck)
+{
+	struct container *container = task->container;
+	struct owner *owner =
+		owner_counts(task->daemon->containers, container->owner);
+
+	if (task->stuck == stuck)
+		return;
+	task->stuck = stuck;
+	if (owner)
+		owner->stuck += stuck ? 1 : (size_t)-1;
+	if (stuck)
+		log_warning("container %s: it was killed and does not go away",
+			    container->id);
+	else
+		log_notice("container %s: it is gone at last", container->id);
+}
+
+/* Milliseconds until it counts as stuck; 0: it does, from now on. */
+static int64_t
+time_until_stuck(struct task *task)
+{
+	int64_t left = task->ended_ms + STUCK_MS - clock_boottime_ms();
+
+	if (left > 0)
+		return left;
+	task_mark_stuck(task, true);
+	return 0;
+}
+
+/* One step of it is done: perhaps it was the last. */
+static void
+task_settle(struct task *task)
+{
+	if (task->reaped &&
+	    (!task_is_init(task) || task->container->cgroup_gone))
+		task_mark_stuck(task, false);
+	container_check_deleted(task->container);
+}
 
 static void
 retry_later(struct task *task)
 {
 	int64_t wait = task->polls++ < QUICK_RETRIES ? RETRY_MS : SLOW_RETRY_MS;
 
-	if (task->polls == QUICK_RETRIES)
-		log_warning("container %s: its cgroup cannot be emptied yet",
-			    task->container->id);
+	(void)time_until_stuck(task);
 	if (task_arm(task, wait) < 0)
 		log_error("container %s: cannot clean up: no memory",
 			  task->container->id);
@@ -52,7 +98,7 @@ cgroup_on_answer(struct daemon *daemon, uint64_t id,
 	    answer->failure.error == ENOENT) {
 		task->container->cgroup_gone = true;
 		task->timer = watch_free(task->timer);
-		container_check_deleted(task->container);
+		task_settle(task);
 		return;
 	}
 	/* processes outlived init: no pid namespace held them together */
@@ -93,7 +139,7 @@ reap_on_answer(struct daemon *daemon, uint64_t id,
 		retry_later(task);
 		return;
 	}
-	container_check_deleted(task->container);
+	task_settle(task);
 }
 
 static int
@@ -126,8 +172,19 @@ task_clean_up(struct task *task)
 {
 	struct container *container = task->container;
 
-	if (task->state != TASK_ENDED || process_remains(task))
+	int64_t left;
+
+	if (task->state != TASK_ENDED)
 		return;
+	if (process_remains(task)) {
+		/* its end is told by its pidfd or the spawner's answer */
+		left = task->stuck ? 0 : time_until_stuck(task);
+		if (left > 0 && task_arm(task, left) < 0)
+			log_error("container %s: cannot watch its end: no "
+				  "memory",
+				  container->id);
+		return;
+	}
 	if (task->pid && !task->reaped) {
 		task->pidfd_watch = watch_free(task->pidfd_watch);
 		fd_close(&task->pidfd);
@@ -139,7 +196,7 @@ task_clean_up(struct task *task)
 	if (task_is_init(task) && !container->cgroup_gone)
 		send_cgroup_remove(task);
 	else
-		container_check_deleted(container);
+		task_settle(task);
 }
 
 bool

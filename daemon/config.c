@@ -42,18 +42,27 @@ static const struct row rows[] = {
 	{ \
 #name, KIND_NUMBER, max, offsetof(struct config_limits, name) \
 	}
+#define OWNER_LIMIT(key, name, max) \
+	{ \
+		key, KIND_NUMBER, max, \
+			offsetof(struct config_limits, owner.name) \
+	}
 static const struct row limit_rows[] = {
+	OWNER_LIMIT("connections_per_uid", connections, 1000000),
+	OWNER_LIMIT("requests_per_owner", requests, 100000),
+	OWNER_LIMIT("queued_bytes_per_owner", queued_bytes, 1u << 30),
+	OWNER_LIMIT("subscribers_per_owner", subscribers, 100000),
+	OWNER_LIMIT("starts_per_owner", starts, 100000),
+	OWNER_LIMIT("starts_per_second", starts_per_second, 1000000),
+	OWNER_LIMIT("starts_burst", starts_burst, 1000000),
+	OWNER_LIMIT("containers_per_owner", containers, 1000000),
+	OWNER_LIMIT("execs_per_container", execs_per_container, 100000),
+	OWNER_LIMIT("held_fds_per_owner", held_fds, 1000000),
+	OWNER_LIMIT("stuck_per_owner", stuck, 100000),
+	OWNER_LIMIT("keys_per_owner", keys, 1000000),
 	LIMIT(connections, 1000000),
-	LIMIT(connections_per_uid, 1000000),
 	LIMIT(starts_in_flight, 100000),
-	LIMIT(starts_per_owner, 100000),
-	LIMIT(starts_per_second, 1000000),
-	LIMIT(starts_burst, 1000000),
-	LIMIT(containers_per_owner, 1000000),
 	LIMIT(containers, 1000000),
-	LIMIT(execs_per_container, 100000),
-	LIMIT(requests_per_owner, 100000),
-	LIMIT(subscribers_per_owner, 100000),
 	LIMIT(events_per_owner, 1000000),
 	LIMIT(ended_per_owner, 1000000),
 	LIMIT(ended_seconds, 31536000),
@@ -64,17 +73,23 @@ _Static_assert(sizeof(limit_rows) / sizeof(limit_rows[0]) ==
 	       "every limit has a row");
 
 static const struct config_limits default_limits = {
+	.owner = {
+		.connections = 32,
+		.requests = 64,
+		.queued_bytes = 4u << 20,
+		.subscribers = 8,
+		.starts = 16,
+		.starts_per_second = 20,
+		.starts_burst = 50,
+		.containers = 128,
+		.execs_per_container = 16,
+		.held_fds = 256,
+		.stuck = 8,
+		.keys = 1024,
+	},
 	.connections = 4096,
-	.connections_per_uid = 32,
 	.starts_in_flight = 512,
-	.starts_per_owner = 16,
-	.starts_per_second = 20,
-	.starts_burst = 50,
-	.containers_per_owner = 128,
 	.containers = 10000,
-	.execs_per_container = 16,
-	.requests_per_owner = 64,
-	.subscribers_per_owner = 8,
 	.events_per_owner = 4096,
 	.ended_per_owner = 1024,
 	.ended_seconds = 3600,

@@ -18,23 +18,35 @@
 #include "daemon/log.h"
 #include "lib/err.h"
 
-/* 0 is none, never "unlimited". Defaults are those of doc/LIMITS.md. */
+/*
+ * What one owner may have; who gets which is owner_limits()' to say. 0 is
+ * none, never "unlimited".
+ */
+struct owner_limits {
+	uint32_t connections;	      /* 32 */
+	uint32_t requests;	      /* 64 in flight, parked ones not */
+	uint32_t queued_bytes;	      /* 4 MiB of answers not yet read */
+	uint32_t subscribers;	      /* 8 event streams */
+	uint32_t starts;	      /* 16 in flight */
+	uint32_t starts_per_second;   /* 20 */
+	uint32_t starts_burst;	      /* 50 */
+	uint32_t containers;	      /* 128 live */
+	uint32_t execs_per_container; /* 16 */
+	uint32_t held_fds;	      /* 256, of starts in flight */
+	uint32_t stuck;		      /* 8 killed and still there */
+	uint32_t keys;		      /* 1024 remembered, the newest */
+};
+
+/* 0 is none. Defaults are those of doc/LIMITS.md. */
 struct config_limits {
-	uint32_t connections;		/* 4096, in all */
-	uint32_t connections_per_uid;	/* 32; uid 0: connections */
-	uint32_t starts_in_flight;	/* 512, in all */
-	uint32_t starts_per_owner;	/* 16 in flight; admins: global only */
-	uint32_t starts_per_second;	/* 20 an owner */
-	uint32_t starts_burst;		/* 50 an owner */
-	uint32_t containers_per_owner;	/* 128 live */
-	uint32_t containers;		/* 10000 live, in all */
-	uint32_t execs_per_container;	/* 16 */
-	uint32_t requests_per_owner;	/* 64 in flight, parked ones not */
-	uint32_t subscribers_per_owner; /* 8 event streams */
-	uint32_t events_per_owner;	/* 4096 in the ring */
-	uint32_t ended_per_owner;	/* 1024 remembered, */
-	uint32_t ended_seconds;		/* 3600 long */
-	uint32_t drain_timeout_ms;	/* 5000 */
+	struct owner_limits owner;
+	uint32_t connections;	   /* 4096, in all */
+	uint32_t starts_in_flight; /* 512, in all */
+	uint32_t containers;	   /* 10000 live, in all */
+	uint32_t events_per_owner; /* 4096 in the ring */
+	uint32_t ended_per_owner;  /* 1024 remembered, */
+	uint32_t ended_seconds;	   /* 3600 long */
+	uint32_t drain_timeout_ms; /* 5000 */
 };
 
 struct config {

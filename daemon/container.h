@@ -74,6 +74,10 @@ struct task {
 	enum task_state armed;	   /* the state deadline_ms is for */
 	unsigned int polls; /* of a status without a channel, or clean-up */
 
+	uint32_t n_fds;	  /* of the caller, while it is being started */
+	int64_t ended_ms; /* boottime; since then it should be gone */
+
+	bool stuck;	   /* counted: it should be gone and is not */
 	bool answered;	   /* START was answered */
 	bool ready;	   /* READY came */
 	bool execed;	   /* proven by PF_FORKNOEXEC */

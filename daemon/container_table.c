@@ -15,8 +15,6 @@
 #include "lib/table.h"
 #include "lib/util.h"
 
-#define MAX_KEYS_PER_OWNER 1024
-
 struct key_entry {
 	struct key_entry *next;
 	uint8_t key[SPEC_KEY_SIZE];
@@ -363,7 +361,8 @@ key_forget_oldest(struct container_table *table, struct owner_entry *owner)
 }
 
 int
-key_add(struct container_table *table, const struct container *container)
+key_add(struct container_table *table, const struct container *container,
+	size_t max)
 {
 	struct owner *owner = owner_counts(table, container->owner);
 	struct owner_entry *owner_entry;
@@ -387,7 +386,8 @@ key_add(struct container_table *table, const struct container *container)
 	}
 	*owner_entry->keys_end = entry;
 	owner_entry->keys_end = &entry->next;
-	if (++owner_entry->n_keys > MAX_KEYS_PER_OWNER)
+	owner_entry->n_keys++;
+	while (owner_entry->n_keys > max)
 		key_forget_oldest(table, owner_entry);
 	return 0;
 }

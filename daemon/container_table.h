@@ -17,6 +17,8 @@ struct owner {
 	size_t in_flight; /* starts and execs */
 	size_t live;	  /* containers that did not end */
 	size_t ended;	  /* tombstones */
+	size_t held_fds;  /* of starts in flight */
+	size_t stuck;	  /* tasks that were killed and are still there */
 	double tokens;	  /* of the start rate */
 	int64_t tokens_ms;
 };
@@ -73,12 +75,12 @@ void container_table_count_in_flight(struct container_table *table, uid_t uid,
 				     int change);
 
 /*
- * Idempotency keys: remember at most 1,024 of an owner. Returns the id of the
- * container that this key made, NULL = unknown.
+ * Idempotency keys: key_find() returns the id of the container that this key
+ * made, NULL = unknown. key_add() forgets the owner's oldest above max.
  */
 const char *key_find(const struct container_table *table, uid_t owner,
 		     const uint8_t key[SPEC_KEY_SIZE], uint64_t *ret_hash);
 must_check int key_add(struct container_table *table,
-		       const struct container *container);
+		       const struct container *container, size_t max);
 
 #endif

@@ -24,7 +24,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/config.h"
 #include "daemon/peer.h"
+#include "daemon/quota.h"
 #include "lib/text.h"
 #include "proto/pbpool.h"
 #include "proto/ttrpc.pb-c.h"
@@ -128,14 +130,17 @@ dispatch_is_oversize(struct peer *peer, const struct ttrpc_header *header,
 
 /* Room comes back: no fault, and worth another try. */
 static void
-refuse_busy(struct peer *peer, uint32_t stream_id)
+refuse_busy(struct peer *peer, const struct ttrpc_header *header)
 {
+	struct quota_use use = { QUOTA_REQUEST_BYTES, PEER_LARGE_OWNER_MAX,
+				 peer->owner->large, header->length };
 	struct error error;
 
-	error_set(&error, ERRCODE_OVERLOADED, "frame", "",
-		  "too many large requests are under way",
-		  "wait for answers, then try again");
-	peer_send_error(peer, stream_id, &error, NULL);
+	if (!peer_limits(peer) || quota_check(&use, &error) == 0) {
+		use.limit = PEER_LARGE_MAX;
+		(void)quota_refuse_all(&use, &error);
+	}
+	peer_send_error(peer, header->stream_id, &error, NULL);
 }
 
 void
@@ -155,7 +160,7 @@ dispatch_too_large(struct peer *peer, const struct ttrpc_header *header,
 		return;
 	}
 	if (busy)
-		refuse_busy(peer, header->stream_id);
+		refuse_busy(peer, header);
 	else
 		refuse_fault(peer, header->stream_id, ERRCODE_QUOTA,
 			     "message length exceeds the maximum of this "
@@ -267,32 +272,52 @@ resolve(struct incoming *in)
 	return 0;
 }
 
-/* The bounds on calls in flight; NULL: within them. */
-static const char *
-find_limit(const struct incoming *in)
+/* The bounds on calls in flight. */
+static int
+check_calls(const struct incoming *in, struct error *error)
 {
 	const struct peer *peer = in->peer;
-	const struct server *server = peer->server;
+	const struct owner_limits *limits = peer_limits(peer);
+	struct quota_use use = { QUOTA_REQUESTS, PEER_ACTIVE_MAX,
+				 peer->n_active, 1 };
 
-	if (server->draining)
-		return "the daemon is shutting down";
+	if (peer->server->draining)
+		return error_set(
+			error, ERRCODE_OVERLOADED, "admit", in->method->name,
+			"the daemon is shutting down", "try again in a moment");
 	if (in->method->parked || in->method->streaming)
-		return peer->n_parked < PEER_PARKED_MAX
-			       ? NULL
-			       : "too many waiting calls on this connection";
-	if (peer->n_active >= PEER_ACTIVE_MAX)
-		return "too many calls in flight on this connection";
-	if (peer->caller.uid != 0 &&
-	    peer->owner->n_calls >= server->config.max_calls_per_uid)
-		return "too many calls in flight of this user";
-	return NULL;
+		use = (struct quota_use){ QUOTA_WAITING_CALLS, PEER_PARKED_MAX,
+					  peer->n_parked, 1 };
+	else if (limits)
+		use = (struct quota_use){ QUOTA_REQUESTS, limits->requests,
+					  peer->owner->n_calls, 1 };
+	return quota_check(&use, error);
+}
+
+/* The first request of a connection that should not be there. */
+static void
+refuse_surplus(struct peer *peer, uint32_t stream_id)
+{
+	const struct owner_limits *limits = peer_limits(peer);
+	struct quota_use use = { .quota = QUOTA_CONNECTIONS,
+				 .limit = peer->server->config.max_connections,
+				 .used = peer->owner->n_peers };
+	struct error error;
+
+	if (peer->place == PEER_OVER_OWNER && limits) {
+		use.limit = limits->connections;
+		(void)quota_refuse(&use, &error);
+	} else {
+		(void)quota_refuse_all(&use, &error);
+	}
+	peer_send_error(peer, stream_id, &error, NULL);
+	peer_doom(peer);
 }
 
 /* Deadline and bounds, before anything of the payload is looked at. */
 static int
 admit(struct incoming *in)
 {
-	const char *limit = find_limit(in);
 	struct error error;
 
 	if (in->request->timeout_nano < 0) {
@@ -303,9 +328,7 @@ admit(struct incoming *in)
 				"context deadline exceeded");
 		return -ETIMEDOUT;
 	}
-	if (limit) {
-		error_set(&error, ERRCODE_OVERLOADED, "admit", in->method->name,
-			  limit, "wait for answers, then try again");
+	if (check_calls(in, &error) < 0) {
 		peer_send_error(in->peer, in->header->stream_id, &error, NULL);
 		return -EBUSY;
 	}
@@ -361,6 +384,10 @@ dispatch_frame(struct peer *peer, const struct ttrpc_header *header,
 	if (header->type != TTRPC_REQUEST ||
 	    check_stream_id(peer, header->stream_id) < 0)
 		return;
+	if (peer->place != PEER_WITHIN) {
+		refuse_surplus(peer, header->stream_id);
+		return;
+	}
 	pbpool_init(&in.pool, pbpool_budget(header->length), server->pool,
 		    SERVER_POOL_SIZE);
 	dispatch_request(&in, data);

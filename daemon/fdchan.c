@@ -177,11 +177,13 @@ channel_watch(struct channel *channel)
 }
 
 static bool
-fdchan_has_place(const struct fdchan *fdchan, const struct owner *owner)
+fdchan_has_place(const struct fdchan *fdchan, const struct rpc_caller *caller,
+		 const struct owner *owner)
 {
+	const struct server *server = fdchan->server;
 	unsigned int max = FDCHAN_WAITING_MAX;
 
-	if (owner->uid != 0) {
+	if (server->config.limits(server->daemon, caller)) {
 		max -= max / 20;
 		if (owner->n_fdchans >= FDCHAN_PER_UID_MAX)
 			return false;
@@ -203,8 +205,9 @@ fdchan_take_connection(struct fdchan *fdchan, int fd)
 	owner = owner_get(fdchan->server, caller.uid);
 	if (!owner)
 		return;
-	channel = fdchan_has_place(fdchan, owner) ? calloc(1, sizeof(*channel))
-						  : NULL;
+	channel = fdchan_has_place(fdchan, &caller, owner)
+			  ? calloc(1, sizeof(*channel))
+			  : NULL;
 	if (!channel) {
 		owner_put(owner);
 		return;

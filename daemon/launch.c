@@ -99,8 +99,12 @@ launch_go(struct daemon *daemon, struct launch *launch, bool again)
 	if (r == 0)
 		r = parcel_open(daemon, launch, parcel, &error);
 	if (r == 0)
-		r = quota_check(daemon, &launch->caller,
-				launch->kind != PARK_EXEC, &error);
+		r = quota_check_start(
+			daemon, &launch->caller,
+			&(struct quota_start){
+				launch->kind != PARK_EXEC,
+				launch->spec->boot.n_channel_fds },
+			&error);
 	if (r == 0)
 		r = launch->kind == PARK_EXEC
 			    ? start_exec(daemon, launch, parcel, &error)

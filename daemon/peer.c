@@ -64,8 +64,27 @@ peer_init(struct peer *peer, int fd)
 	return table_add(&server->peers, peer->caller.peer_id, peer);
 }
 
+const struct owner_limits *
+peer_limits(const struct peer *peer)
+{
+	return peer->server->config.limits(peer->server->daemon, &peer->caller);
+}
+
+static void
+peer_count(struct peer *peer, unsigned int change)
+{
+	if (peer->place == PEER_WITHIN) {
+		peer->owner->n_peers += change;
+		peer->server->n_peers += change;
+	} else {
+		peer->owner->n_surplus += change;
+		peer->server->n_surplus += change;
+	}
+}
+
 int
-peer_new(struct server *server, int fd, const struct rpc_caller *caller)
+peer_new(struct server *server, int fd, const struct rpc_caller *caller,
+	 enum peer_place place)
 {
 	struct owner *owner = owner_get(server, caller->uid);
 	struct peer *peer;
@@ -82,6 +101,7 @@ peer_new(struct server *server, int fd, const struct rpc_caller *caller)
 	peer->fd = -1;
 	peer->owner = owner;
 	peer->caller = *caller;
+	peer->place = place;
 	peer->caller.peer_id = ++server->last_id;
 	LIST_INIT(&peer->calls);
 	TAILQ_INIT(&peer->pending);
@@ -92,8 +112,9 @@ peer_new(struct server *server, int fd, const struct rpc_caller *caller)
 		return r;
 	}
 	peer->fd = fd;
-	owner->n_peers++;
-	server->n_peers++;
+	peer_count(peer, 1);
+	if (place != PEER_WITHIN)
+		watch_timer_set(peer->frame_timer, PEER_SURPLUS_TIMEOUT_MS);
 	LIST_INSERT_HEAD(&server->all, peer, all_link);
 	return 0;
 }
@@ -122,13 +143,14 @@ peer_close(struct peer *peer)
 	while ((call = LIST_FIRST(&peer->calls)))
 		call_abandon(call);
 	peer_forget_large(peer);
+	peer_unqueue(peer, peer->queued);
+	server_leave_turns(server, peer);
 	LIST_REMOVE(peer, all_link);
 	if (peer->dirty)
 		TAILQ_REMOVE(&server->dirty, peer, dirty_link);
 	peer->dirty = false;
 	TAILQ_INSERT_TAIL(&server->dead, peer, dirty_link);
-	server->n_peers--;
-	peer->owner->n_peers--;
+	peer_count(peer, (unsigned int)-1);
 	owner_put(peer->owner);
 	peer->owner = NULL;
 	server_wake(server);
@@ -171,7 +193,8 @@ peer_update_watch(struct peer *peer)
 	 * still tells when the other side goes altogether. */
 	if (peer->read_closed)
 		events |= LOOP_READ | LOOP_EDGE;
-	else if (!peer->paused && !peer->server->draining)
+	else if (!peer->paused && !peer->waiting && !peer->owner->choked &&
+		 !peer->server->draining)
 		events |= LOOP_READ;
 	if (watch_set_events(peer->watch, events) < 0)
 		peer_close(peer);
@@ -184,6 +207,8 @@ peer_time_frame(struct peer *peer, uint64_t n_frames_before)
 	bool begun = peer->skip_left > 0 || evbuffer_get_length(peer->in) > 0;
 	int timeout_ms = peer->server->config.frame_timeout_ms;
 
+	if (peer->place != PEER_WITHIN)
+		return; /* its time runs from its beginning */
 	if (!begun) {
 		if (peer->frame_timed)
 			watch_timer_set(peer->frame_timer, -1);
@@ -203,7 +228,7 @@ peer_count_large(struct peer *peer, uint32_t length)
 	if (length <= PEER_SMALL_FRAME || peer->large > 0)
 		return true;
 	if (peer->server->large + length > PEER_LARGE_MAX ||
-	    (peer->caller.uid != 0 &&
+	    (peer_limits(peer) &&
 	     peer->owner->large + length > PEER_LARGE_OWNER_MAX))
 		return false;
 	peer->large = length;
@@ -231,7 +256,9 @@ static bool
 peer_begin_skip(struct peer *peer, const struct ttrpc_header *header,
 		const uint8_t *data, size_t have)
 {
-	if (header->length > TTRPC_DATA_MAX)
+	if (peer->place != PEER_WITHIN)
+		peer->skip_reason = PEER_SKIP_UNWANTED;
+	else if (header->length > TTRPC_DATA_MAX)
 		peer->skip_reason = PEER_SKIP_OVERSIZE;
 	else if (header->type != TTRPC_REQUEST)
 		peer->skip_reason = PEER_SKIP_UNWANTED;
@@ -248,9 +275,22 @@ peer_begin_skip(struct peer *peer, const struct ttrpc_header *header,
 	return true;
 }
 
+/* Drop what is here of a frame to be dropped; returns how much. */
+static size_t
+peer_skip(struct peer *peer, size_t size)
+{
+	size_t n = size < peer->skip_left ? size : peer->skip_left;
+
+	peer->skip_left -= n;
+	if (peer->skip_left == 0)
+		peer_end_skip(peer);
+	return n;
+}
+
 /*
  * Cut frames from size bytes. Returns how many were used; peer->need says how
- * many unused ones make progress. Stops when the peer is closed or doomed.
+ * many unused ones make progress. Stops when the peer is closed or doomed, and
+ * when its owner's turn is over.
  */
 static size_t
 peer_parse(struct peer *peer, const uint8_t *data, size_t size)
@@ -261,13 +301,7 @@ peer_parse(struct peer *peer, const uint8_t *data, size_t size)
 	peer->need = TTRPC_HEADER_SIZE;
 	while (used < size && peer->fd >= 0 && !peer->doomed) {
 		if (peer->skip_left > 0) {
-			n = size - used;
-			if (n > peer->skip_left)
-				n = peer->skip_left;
-			used += n;
-			peer->skip_left -= n;
-			if (peer->skip_left == 0)
-				peer_end_skip(peer);
+			used += peer_skip(peer, size - used);
 			continue;
 		}
 		/* Not even the first byte of something else is waited on. */
@@ -277,7 +311,8 @@ peer_parse(struct peer *peer, const uint8_t *data, size_t size)
 		}
 		if (size - used < TTRPC_HEADER_SIZE)
 			break;
-		if (ttrpc_header_decode(data + used, &header) < 0)
+		if (ttrpc_header_decode(data + used, &header) < 0 ||
+		    !server_take_turn(peer->server, peer, header.length))
 			break;
 		n = size - used - TTRPC_HEADER_SIZE;
 		if (peer_begin_skip(peer, &header,
@@ -335,11 +370,24 @@ peer_consume(struct peer *peer, const uint8_t *data, size_t size)
 			peer_doom(peer);
 			return;
 		}
-		if (used == 0)
+		if (used == 0 && !peer->waiting)
 			peer_parse_buffered(peer);
 	}
 	if (peer->fd >= 0 && !peer->doomed)
 		peer_time_frame(peer, n_frames);
+}
+
+void
+peer_resume(struct peer *peer)
+{
+	uint64_t n_frames = peer->n_frames;
+
+	peer->need = TTRPC_HEADER_SIZE;
+	peer_parse_buffered(peer);
+	if (peer->fd < 0 || peer->doomed)
+		return;
+	peer_time_frame(peer, n_frames);
+	peer_mark_dirty(peer);
 }
 
 static bool
@@ -397,6 +445,8 @@ peer_on_event(void *userdata, int fd, unsigned int events)
 			peer_close(peer);
 			return;
 		}
+	} else if (peer->waiting || peer->owner->choked) {
+		peer_mark_dirty(peer); /* not now: the flush stops the watch */
 	} else if (events & LOOP_READ) {
 		peer_read(peer);
 	}

@@ -18,6 +18,8 @@
 struct evbuffer;
 
 #define PEER_FRAME_TIMEOUT_MS 30000
+/* One over a bound has this long to send the request that is refused. */
+#define PEER_SURPLUS_TIMEOUT_MS 2000
 /* Faults of the protocol before the connection is closed. */
 #define PEER_FAULTS_MAX 64u
 #define PEER_PARKED_MAX 4096u
@@ -41,12 +43,21 @@ enum peer_skip {
 	PEER_SKIP_BUSY, /* too much is under way */
 };
 
+/* How a connection stands to the bounds on connections. */
+enum peer_place {
+	PEER_WITHIN,
+	PEER_OVER_OWNER, /* its first request is refused with QUOTA, */
+	PEER_OVER_ALL,	 /* or OVERLOADED; then it is closed */
+};
+
 struct peer {
 	LIST_ENTRY(peer) all_link;
+	TAILQ_ENTRY(peer) wait_link;  /* waiting */
 	TAILQ_ENTRY(peer) dirty_link; /* dirty, or dead */
 	struct server *server;
 	struct owner *owner;
 	struct rpc_caller caller;
+	enum peer_place place;
 	int fd; /* -1: dead */
 	struct watch *watch;
 	struct watch *frame_timer;
@@ -71,11 +82,16 @@ struct peer {
 	unsigned int n_full; /* streams whose sender waits */
 	bool dirty, doomed, paused, read_closed, want_write;
 	bool frame_timed;
+	bool waiting; /* whole frames are here and wait for their turn */
 };
 
 /* Takes fd on success. -ENOMEM. */
 must_check int peer_new(struct server *server, int fd,
-			const struct rpc_caller *caller);
+			const struct rpc_caller *caller, enum peer_place place);
+/* Its owner has a turn again: look at the frames that wait. */
+void peer_resume(struct peer *peer);
+/* NULL: an admin's. */
+const struct owner_limits *peer_limits(const struct peer *peer);
 /* End it: calls are told, fd closed; memory goes later in this turn. */
 void peer_close(struct peer *peer);
 /* Only for server.c: free what peer_close() left. */
@@ -88,6 +104,8 @@ void peer_fault(struct peer *peer);
 
 /* ---- out: peer_out.c ---- */
 
+/* So many of its queued bytes are gone. */
+void peer_unqueue(struct peer *peer, size_t size);
 /* Have it flushed in this turn. */
 void peer_mark_dirty(struct peer *peer);
 /* Write what the socket takes; may close the peer. */
@@ -95,7 +113,9 @@ void peer_flush(struct peer *peer);
 /* Watch what must be watched now. */
 void peer_update_watch(struct peer *peer);
 
-/* Queue a successful Response. -EMSGSIZE over 4 MiB, -ENOMEM: nothing queued.
+/*
+ * Queue a successful Response. -EMSGSIZE over 4 MiB, -EDQUOT over what its
+ * owner may have queued, -ENOMEM: nothing queued.
  */
 must_check int peer_send_response(struct peer *peer, uint32_t stream_id,
 				  const ProtobufCMessage *message);

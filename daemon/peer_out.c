@@ -7,7 +7,9 @@
  * Bounds: one stream PEER_STREAM_MAX, then its sender is told -ENOBUFS and
  * later rpc_stream_drained; a connection PEER_QUEUE_MAX, then its streams end
  * with code 8, and if that is not enough it is closed. Over PEER_PAUSE_SIZE no
- * new request is read.
+ * new request is read. All connections of an ordinary owner together have a
+ * budget: over it none of them is read and answers become QUOTA; at twice of
+ * it, which is waiting calls refused one after the other, they are closed.
  */
 #include <assert.h>
 #include <errno.h>
@@ -15,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/config.h"
 #include "daemon/error_pack.h"
 #include "daemon/peer.h"
 #include "proto/ttrpc.pb-c.h"
@@ -27,6 +30,47 @@ peer_mark_dirty(struct peer *peer)
 	peer->dirty = true;
 	TAILQ_INSERT_TAIL(&peer->server->dirty, peer, dirty_link);
 	server_wake(peer->server);
+}
+
+static void
+peer_queue(struct peer *peer, size_t size)
+{
+	const struct owner_limits *limits = peer_limits(peer);
+
+	peer->queued += size;
+	peer->owner->queued += size;
+	if (limits && peer->owner->queued > limits->queued_bytes)
+		peer->owner->choked = true;
+}
+
+/* Some of it is read: below half of the budget all are read from again. */
+void
+peer_unqueue(struct peer *peer, size_t size)
+{
+	const struct owner_limits *limits = peer_limits(peer);
+	struct owner *owner = peer->owner;
+	struct peer *other;
+
+	peer->queued -= size;
+	owner->queued -= size;
+	if (!owner->choked || !limits ||
+	    owner->queued > limits->queued_bytes / 2)
+		return;
+	owner->choked = false;
+	LIST_FOREACH(other, &peer->server->all, all_link)
+	if (other->owner == owner)
+		peer_mark_dirty(other);
+}
+
+/* Would an answer of this size be more than the owner may have queued? */
+static bool
+peer_is_over_budget(const struct peer *peer, size_t size)
+{
+	const struct owner_limits *limits = peer_limits(peer);
+
+	/* One larger than the budget still passes an empty queue. */
+	return limits && peer->owner->queued > 0 &&
+	       peer->owner->queued + size > limits->queued_bytes;
 }
 
 /* Room for one frame, to be filled and then committed. */
@@ -53,7 +97,7 @@ room_commit(struct room *room, struct peer *peer)
 		peer_doom(peer);
 		return;
 	}
-	peer->queued += room->vec.iov_len;
+	peer_queue(peer, room->vec.iov_len);
 	peer_mark_dirty(peer);
 }
 
@@ -69,6 +113,8 @@ peer_send_response(struct peer *peer, uint32_t stream_id,
 
 	if (size > TTRPC_DATA_MAX - TTRPC_RESPONSE_PREFIX_MAX)
 		return -EMSGSIZE;
+	if (peer_is_over_budget(peer, size))
+		return -EDQUOT;
 	n = ttrpc_response_prefix(stream_id, size, prefix);
 	p = room_open(&room, peer->out, n + size);
 	if (!p) {
@@ -161,7 +207,7 @@ peer_stream_drop(struct peer *peer, struct call *call)
 		TAILQ_REMOVE(&peer->pending, call, pending_link);
 	call->pending = false;
 	if (call->queue) {
-		peer->queued -= evbuffer_get_length(call->queue);
+		peer_unqueue(peer, evbuffer_get_length(call->queue));
 		evbuffer_free(call->queue);
 	}
 	call->queue = NULL;
@@ -263,7 +309,7 @@ out_write(struct peer *peer)
 		}
 		if (n <= 0)
 			return n < 0 ? -errno : -EPIPE;
-		peer->queued -= (size_t)n;
+		peer_unqueue(peer, (size_t)n);
 	}
 	return 0;
 }
@@ -299,9 +345,12 @@ find_stream(struct peer *peer, bool waits_and_has_room)
 static void
 out_enforce_bound(struct peer *peer)
 {
+	const struct owner_limits *limits = peer_limits(peer);
 	struct call *call;
 	struct error error;
 
+	if (limits && peer->owner->queued / 2 > limits->queued_bytes)
+		peer_doom(peer);
 	if (peer->queued <= PEER_QUEUE_MAX)
 		return;
 	error_set(&error, ERRCODE_OVERLOADED, "send", "",

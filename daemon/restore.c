@@ -22,6 +22,7 @@
 #include "daemon/core_parts.h"
 #include "daemon/events.h"
 #include "daemon/log.h"
+#include "daemon/quota.h"
 #include "daemon/spawner_client.h"
 #include "daemon/task.h"
 #include "lib/clock.h"
@@ -80,6 +81,7 @@ restore_state(struct daemon *daemon, struct task *task,
 
 	task->state = state_of(record->stage);
 	task->answered = true;
+	task->ended_ms = clock_boottime_ms();
 	if (!same_boot) {
 		/* nothing of another boot lives; its clock means nothing */
 		task->orphan = true;
@@ -119,7 +121,8 @@ restore_init(struct daemon *daemon, const Nsexec__Record__Task *record)
 		container_free(container);
 		return;
 	}
-	if (container->has_key && key_add(daemon->containers, container) < 0)
+	if (container->has_key && key_add(daemon->containers, container,
+					  key_limit(daemon, container)) < 0)
 		container->has_key = false;
 	restore_state(daemon, &container->init, record);
 }

@@ -25,6 +25,7 @@
 #include "lib/err.h"
 
 struct daemon; /* daemon.h: everything; owned by main */
+struct owner_limits;
 struct server;
 
 /* Who called: from SO_PEERCRED at accept, kept for the connection's life. */
@@ -52,7 +53,7 @@ struct rpc_method {
 /* Defined in methods.c; ends with a NULL name. */
 extern const struct rpc_method rpc_methods[];
 
-/* 0, -ESTALE, or -EMSGSIZE (answered as OVERLOADED instead). */
+/* 0, -ESTALE, or -EMSGSIZE, -EDQUOT (answered as OVERLOADED, QUOTA instead). */
 int rpc_reply(struct server *server, uint64_t call_id,
 	      const ProtobufCMessage *response);
 int rpc_fail(struct server *server, uint64_t call_id,
@@ -90,9 +91,9 @@ struct server_config {
 	int rpc_listener; /* taken */
 	int fd_listener;  /* taken; -1: no fd channel */
 	unsigned int max_connections;
-	unsigned int max_per_uid;
-	/* Calls in flight of one uid, parked ones not; uid 0: no bound. */
-	unsigned int max_calls_per_uid;
+	/* owner_limits(), or a test's. */
+	const struct owner_limits *(*limits)(const struct daemon *daemon,
+					     const struct rpc_caller *caller);
 	/* A frame begun and not finished; 0: 30 s. */
 	int frame_timeout_ms;
 	const char *service;		  /* "nsexec.v1.Nsexec" */

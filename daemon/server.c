@@ -3,14 +3,16 @@
  * The ttrpc server as a whole: its listener, the connections' owners and
  * bounds, the flush at the end of each turn, and the drain. See server.h.
  *
- * Accept: at once, so that nobody's backlog blocks another's. Over a bound the
- * new connection is closed; the last twentieth of all places is kept for uid
- * 0. Out of descriptors: a reserve one is given up to accept and close the
- * caller that waits, then the listener rests for 100 ms, because a listener
+ * Accept: at once, so that nobody's backlog blocks another's. A connection over
+ * a bound is told so in answer to its first request and closed, or closed at
+ * once if too many are being told; the last twentieth of all places is kept
+ * for admins. Out of descriptors: a reserve one is given up to accept and close
+ * the caller that waits, then the listener rests for 100 ms, because a listener
  * that stays readable would spin.
  */
 #include "daemon/server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/config.h"
 #include "daemon/fdchan.h"
 #include "daemon/log.h"
 #include "daemon/peer.h"
@@ -41,6 +44,7 @@ owner_get(struct server *server, uid_t uid)
 	if (!owner)
 		return NULL;
 	owner->uid = uid;
+	TAILQ_INIT(&owner->waiting);
 	LIST_INSERT_HEAD(&server->owners, owner, link);
 	return owner;
 }
@@ -48,7 +52,8 @@ owner_get(struct server *server, uid_t uid)
 void
 owner_put(struct owner *owner)
 {
-	if (owner->n_peers > 0 || owner->n_fdchans > 0 || owner->n_calls > 0)
+	if (owner->n_peers > 0 || owner->n_surplus > 0 ||
+	    owner->n_fdchans > 0 || owner->n_calls > 0)
 		return;
 	LIST_REMOVE(owner, link);
 	free(owner);
@@ -97,17 +102,20 @@ find_overflow_uid(void)
 	return value;
 }
 
-static bool
-server_has_place(struct server *server, uid_t uid, const struct owner *owner)
+static enum peer_place
+server_find_place(struct server *server, const struct rpc_caller *caller,
+		  const struct owner *owner)
 {
+	const struct owner_limits *limits =
+		server->config.limits(server->daemon, caller);
 	unsigned int max = server->config.max_connections;
 
-	if (uid != 0) {
+	if (limits) {
 		max -= max / 20;
-		if (owner->n_peers >= server->config.max_per_uid)
-			return false;
+		if (owner->n_peers >= limits->connections)
+			return PEER_OVER_OWNER;
 	}
-	return server->n_peers < max;
+	return server->n_peers < max ? PEER_WITHIN : PEER_OVER_ALL;
 }
 
 /* Takes fd. */
@@ -116,6 +124,7 @@ server_take_connection(struct server *server, int fd)
 {
 	fd_auto int connection = fd;
 	struct rpc_caller caller;
+	enum peer_place place;
 	struct owner *owner;
 
 	if (server_peer_credentials(server, fd, &caller) < 0)
@@ -123,12 +132,15 @@ server_take_connection(struct server *server, int fd)
 	owner = owner_get(server, caller.uid);
 	if (!owner)
 		return;
-	if (!server_has_place(server, caller.uid, owner)) {
+	place = server_find_place(server, &caller, owner);
+	if (place != PEER_WITHIN &&
+	    (owner->n_surplus >= SERVER_SURPLUS_OWNER_MAX ||
+	     server->n_surplus >= SERVER_SURPLUS_MAX)) {
 		log_debug("connection of uid %u: closed: too many", caller.uid);
 		owner_put(owner);
 		return;
 	}
-	if (peer_new(server, connection, &caller) == 0)
+	if (peer_new(server, connection, &caller, place) == 0)
 		fd_steal(&connection);
 }
 
@@ -202,6 +214,94 @@ server_on_flush(void *userdata)
 		peer_free_dead(peer);
 }
 
+/* Turns */
+
+static unsigned int
+turn_share(struct server *server, const struct peer *peer)
+{
+	return server->config.limits(server->daemon, &peer->caller)
+		       ? SERVER_TURN_FRAMES
+		       : SERVER_TURN_FRAMES_ADMIN;
+}
+
+static bool
+owner_has_turn(const struct server *server, const struct owner *owner)
+{
+	return owner->round != server->round || owner->turn_left > 0;
+}
+
+static void
+server_wait_turn(struct server *server, struct peer *peer)
+{
+	struct owner *owner = peer->owner;
+
+	assert(!peer->waiting);
+	if (TAILQ_EMPTY(&owner->waiting))
+		TAILQ_INSERT_TAIL(&server->waiting, owner, turn_link);
+	TAILQ_INSERT_TAIL(&owner->waiting, peer, wait_link);
+	peer->waiting = true;
+	server->n_waiting++;
+	watch_timer_set(server->turn_watch, 0);
+	peer_mark_dirty(peer);
+}
+
+void
+server_leave_turns(struct server *server, struct peer *peer)
+{
+	struct owner *owner = peer->owner;
+
+	if (!peer->waiting)
+		return;
+	peer->waiting = false;
+	server->n_waiting--;
+	TAILQ_REMOVE(&owner->waiting, peer, wait_link);
+	if (TAILQ_EMPTY(&owner->waiting))
+		TAILQ_REMOVE(&server->waiting, owner, turn_link);
+}
+
+bool
+server_take_turn(struct server *server, struct peer *peer, size_t length)
+{
+	struct owner *owner = peer->owner;
+	size_t cost = 1 + length / SERVER_TURN_BYTES;
+
+	if (owner->round != server->round) {
+		owner->round = server->round;
+		owner->turn_left = turn_share(server, peer);
+	}
+	if (owner->turn_left == 0) {
+		server_wait_turn(server, peer);
+		return false;
+	}
+	owner->turn_left -=
+		cost < owner->turn_left ? (unsigned int)cost : owner->turn_left;
+	return true;
+}
+
+/* Owners in turn, and the peers of each in turn, each peer once at most. */
+static void
+server_on_turn(void *userdata)
+{
+	struct server *server = userdata;
+	unsigned int n = server->n_waiting;
+	struct owner *owner;
+	struct peer *peer;
+
+	server->round++;
+	for (; n > 0 && (owner = TAILQ_FIRST(&server->waiting)); n--) {
+		TAILQ_REMOVE(&server->waiting, owner, turn_link);
+		TAILQ_INSERT_TAIL(&server->waiting, owner, turn_link);
+		if (!owner_has_turn(server, owner))
+			continue;
+		peer = TAILQ_FIRST(&owner->waiting);
+		server_leave_turns(server, peer);
+		/* this may close the peer and forget the owner */
+		peer_resume(peer);
+	}
+	if (server->n_waiting > 0)
+		watch_timer_set(server->turn_watch, 0);
+}
+
 void
 server_wake(struct server *server)
 {
@@ -220,6 +320,10 @@ server_init(struct server *server)
 	server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	r = watch_new_timer(server->loop, server_on_flush, server,
 			    &server->flush_watch);
+	if (r < 0)
+		return r;
+	r = watch_new_timer(server->loop, server_on_turn, server,
+			    &server->turn_watch);
 	if (r < 0)
 		return r;
 	r = watch_new_timer(server->loop, server_on_accept_pause, server,
@@ -249,11 +353,13 @@ server_new(struct loop *loop, struct daemon *daemon,
 	server->daemon = daemon;
 	server->config = *config;
 	server->reserve_fd = -1;
+	server->round = 1;
 	server->overflow_uid = find_overflow_uid();
 	LIST_INIT(&server->owners);
 	LIST_INIT(&server->all);
 	TAILQ_INIT(&server->dirty);
 	TAILQ_INIT(&server->dead);
+	TAILQ_INIT(&server->waiting);
 	r = server_init(server);
 	if (r < 0) {
 		/* On an error the listeners stay the caller's. */
@@ -281,6 +387,7 @@ server_free(struct server *server)
 	watch_free(server->accept_watch);
 	watch_free(server->accept_pause);
 	watch_free(server->flush_watch);
+	watch_free(server->turn_watch);
 	fd_close(&server->config.rpc_listener);
 	fd_close(&server->config.fd_listener);
 	fd_close(&server->reserve_fd);

@@ -25,22 +25,42 @@
 struct fdchan;
 struct peer;
 
+TAILQ_HEAD(peer_list, peer);
+
 /* One uid with connections or waiting fd channels. */
 struct owner {
 	LIST_ENTRY(owner) link;
+	TAILQ_ENTRY(owner) turn_link; /* while waiting is not empty */
+	struct peer_list waiting;     /* peers whose frames wait for a turn */
+	uint64_t round;		      /* that turn_left is of */
+	unsigned int turn_left;
 	uid_t uid;
 	unsigned int n_peers;
+	unsigned int n_surplus; /* over the bound, told so and then closed */
 	unsigned int n_fdchans;
 	unsigned int n_calls; /* in flight, parked ones not */
 	size_t large;	      /* bytes of large frames under way */
+	size_t queued;	      /* bytes that wait to be written to him */
+	bool choked;	      /* more than he may have: nothing is read */
 };
 LIST_HEAD(owner_list, owner);
-TAILQ_HEAD(peer_list, peer);
+TAILQ_HEAD(owner_turns, owner);
 LIST_HEAD(peer_all, peer);
 
 /* Read at most this in one turn; more while a longer frame is under way. */
 #define SERVER_READ_SIZE ((size_t)16 << 10)
 #define SERVER_READ_LARGE ((size_t)64 << 10)
+/*
+ * Frames of one owner that are looked at in one turn of the loop; large ones
+ * count for several. Whoever sends more waits for the next turn, behind the
+ * others: a flood costs the others one such share a turn.
+ */
+#define SERVER_TURN_FRAMES 8u
+#define SERVER_TURN_FRAMES_ADMIN 32u
+#define SERVER_TURN_BYTES ((size_t)16 << 10)
+/* Connections over a bound that are kept to be told so. */
+#define SERVER_SURPLUS_MAX 64u
+#define SERVER_SURPLUS_OWNER_MAX 4u
 /* Decoding memory that needs no heap. */
 #define SERVER_POOL_SIZE ((size_t)32 << 10)
 
@@ -51,6 +71,8 @@ struct server {
 	struct watch *accept_watch;
 	struct watch *accept_pause; /* EMFILE: 100 ms */
 	struct watch *flush_watch;
+	struct watch *turn_watch;
+	uint64_t round; /* of turns */
 	int reserve_fd;
 	int64_t shed_told_ms; /* when that was logged last */
 	uid_t overflow_uid;   /* refused; -1 in the first user ns */
@@ -61,9 +83,12 @@ struct server {
 	struct peer_all all;
 	struct peer_list dirty; /* to be flushed in this turn */
 	struct peer_list dead;	/* to be freed in this turn */
+	struct owner_turns waiting;
+	unsigned int n_waiting; /* peers of those */
 	unsigned int n_peers;
-	unsigned int n_calls; /* parked ones not */
-	size_t large;	      /* bytes of large frames under way */
+	unsigned int n_surplus; /* not in n_peers */
+	unsigned int n_calls;	/* parked ones not */
+	size_t large;		/* bytes of large frames under way */
 	struct fdchan *fdchan;
 	uint8_t *scratch; /* SERVER_READ_LARGE */
 	uint8_t *pool;	  /* SERVER_POOL_SIZE */
@@ -76,6 +101,11 @@ void server_wake(struct server *server);
 struct owner *owner_get(struct server *server, uid_t uid);
 /* Forget an owner that has nothing left. */
 void owner_put(struct owner *owner);
+/* May this peer's owner have a frame of this length looked at in this turn?
+ * If not, the peer waits for the next one. */
+bool server_take_turn(struct server *server, struct peer *peer, size_t length);
+/* It waits no longer. */
+void server_leave_turns(struct server *server, struct peer *peer);
 /* SO_PEERCRED of a connection. -errno, -EPERM for an id that is none. */
 must_check int server_peer_credentials(const struct server *server, int fd,
 				       struct rpc_caller *ret);

@@ -13,6 +13,7 @@
 
 #include "daemon/container_table.h"
 #include "daemon/log.h"
+#include "daemon/quota.h"
 #include "daemon/record_store.h"
 #include "daemon/spawner_client.h"
 #include "daemon/start_part.h"
@@ -172,7 +173,8 @@ start_container(struct daemon *daemon, const struct launch *launch,
 		return r;
 	}
 	/* without its key a repetition starts another: better than none */
-	if (container->has_key && key_add(daemon->containers, container) < 0)
+	if (container->has_key && key_add(daemon->containers, container,
+					  key_limit(daemon, container)) < 0)
 		container->has_key = false;
 	/* the start goes on even if its caller cannot be told */
 	start_park(&container->init, launch);
@@ -198,6 +200,10 @@ start_open(struct daemon *daemon, uint64_t call_id,
 
 	if (small.caller_fd < 0)
 		return; /* gone: nobody to answer */
+	if (quota_check_open(daemon, caller, &error) < 0) {
+		(void)rpc_fail(daemon->server, call_id, &error);
+		return;
+	}
 	/* on record before the byte: a restart asks the kernel what came */
 	r = record_store_write(daemon, task, NSEXEC__RECORD__STAGE__COMMIT);
 	if (r < 0) {

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "daemon/config.h"
 #include "daemon/container_table.h"
 #include "daemon/park.h"
+#include "daemon/quota.h"
 #include "daemon/record_store.h"
 #include "daemon/start_part.h"
 
@@ -39,7 +39,8 @@ exec_target(struct daemon *daemon, const struct launch *launch,
 {
 	struct container *container = container_find(
 		daemon->containers, launch->caller.uid, launch->target);
-	uint32_t max = daemon->config->limits.execs_per_container;
+	const struct owner_limits *limits =
+		owner_limits(daemon, &launch->caller);
 
 	if (!container)
 		return error_set(
@@ -53,12 +54,13 @@ exec_target(struct daemon *daemon, const struct launch *launch,
 			   container_state_name(container_state(container)));
 		return -EINVAL;
 	}
-	if (launch->caller.uid != 0 && container->n_execs >= max)
-		return error_set(error, ERRCODE_QUOTA, "exec", container->id,
-				 "too many exec processes in this container",
-				 "wait for one to end");
 	*ret = container;
-	return 0;
+	if (!limits)
+		return 0;
+	return quota_check(&(struct quota_use){ QUOTA_EXECS,
+						limits->execs_per_container,
+						container->n_execs, 1 },
+			   error);
 }
 
 static int

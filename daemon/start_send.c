@@ -100,6 +100,7 @@ start_begin(struct task *task, struct parcel *parcel, const struct spec *spec,
 
 	task->gate = (enum bootstrap_gate)parcel->plan.boot.gate;
 	task->state = TASK_STARTING;
+	task->n_fds = spec->boot.n_channel_fds;
 	/* a LIST under way was sent before it and cannot know of it */
 	task->seen = task->daemon->core->adopt_round;
 	r = record_store_write(task->daemon, task,

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "daemon/peer.h"
+#include "daemon/quota.h"
 #include "daemon/server.h"
 
 static bool
@@ -203,13 +204,20 @@ rpc_reply(struct server *server, uint64_t call_id,
 	assert(!call->method->streaming);
 	assert(response->descriptor == call->method->response);
 	r = peer_send_response(call->peer, call->stream_id, response);
-	if (r < 0) {
+	if (r == -EDQUOT)
+		(void)quota_refuse(
+			&(struct quota_use){
+				.quota = QUOTA_QUEUED_BYTES,
+				.limit = peer_limits(call->peer)->queued_bytes,
+				.used = call->peer->owner->queued },
+			&error);
+	else if (r < 0)
 		error_set(&error, ERRCODE_OVERLOADED, "answer",
 			  call->method->name,
 			  "the answer is larger than a frame may be",
 			  "ask for less, by a filter or one container");
+	if (r < 0)
 		peer_send_error(call->peer, call->stream_id, &error, NULL);
-	}
 	call_finish(call);
 	return r;
 }

@@ -16,11 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/config.h"
 #include "daemon/container_table.h"
 #include "daemon/events.h"
 #include "daemon/loop.h"
 #include "daemon/pack.h"
+#include "daemon/quota.h"
 #include "lib/table.h"
 #include "lib/text.h"
 #include "lib/util.h"
@@ -465,21 +465,19 @@ filter_build(struct reader *reader, const Nsexec__V1__EventsRequest *request,
 }
 
 static int
-reader_limit(struct daemon *daemon, uid_t viewer, struct error *error)
+reader_limit(struct daemon *daemon, const struct rpc_caller *caller,
+	     struct error *error)
 {
-	size_t max = viewer == 0 ? MAX_ADMIN_SUBSCRIBERS
-				 : daemon->config->limits.subscribers_per_owner;
-	size_t n = 0;
+	const struct owner_limits *limits = owner_limits(daemon, caller);
+	struct quota_use use = { .quota = QUOTA_SUBSCRIBERS,
+				 .limit = limits ? limits->subscribers
+						 : MAX_ADMIN_SUBSCRIBERS,
+				 .wanted = 1 };
 
 	for (struct reader *reader = subscribers_of(daemon)->first; reader;
 	     reader = reader->next)
-		n += reader->viewer == viewer && reader->stream;
-	if (n < max)
-		return 0;
-	(void)error_set(error, ERRCODE_QUOTA, "subscribe", "Events", "",
-			"end one of them first");
-	error_rule(error, "at most %zu event streams", max);
-	return -EINVAL;
+		use.used += reader->viewer == caller->uid && reader->stream;
+	return quota_check(&use, error);
 }
 
 static int
@@ -524,7 +522,7 @@ subscribe_stream(struct daemon *daemon, uint64_t call_id,
 	struct error error;
 	int r;
 
-	r = reader_limit(daemon, caller->uid, &error);
+	r = reader_limit(daemon, caller, &error);
 	if (r == 0)
 		r = reader_new(daemon, call_id, caller, request, &error);
 	if (r < 0) {

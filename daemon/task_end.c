@@ -41,12 +41,19 @@ task_publish(struct task *task, enum event_type type)
 void
 task_count(struct task *task, bool counted)
 {
+	struct owner *owner;
+
 	if (task->counted == counted)
 		return;
 	task->counted = counted;
 	container_table_count_in_flight(task->daemon->containers,
 					task->container->owner,
 					counted ? 1 : -1);
+	owner = owner_counts(task->daemon->containers, task->container->owner);
+	if (owner)
+		owner->held_fds += counted ? task->n_fds : -(size_t)task->n_fds;
+	if (!counted)
+		task->n_fds = 0; /* taken by its stages, or gone */
 }
 
 /* Ends */
@@ -86,6 +93,7 @@ task_fail(struct task *task, const struct error *error)
 	if (task->failure)
 		*task->failure = *error;
 	task->state = TASK_ENDED;
+	task->ended_ms = clock_boottime_ms();
 	task_close_channel(task);
 	task_count(task, false);
 	record_end(task);
@@ -102,6 +110,7 @@ task_exit(struct task *task, const struct task_exit *exit)
 	task->exit.present = true;
 	task->exit.realtime_ns = clock_ns(CLOCK_REALTIME);
 	task->state = TASK_ENDED;
+	task->ended_ms = clock_boottime_ms();
 	task_close_channel(task);
 	task_count(task, false);
 	record_end(task);

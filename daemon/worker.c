@@ -20,6 +20,7 @@
 #include "daemon/core.h"
 #include "daemon/loop.h"
 #include "daemon/notify.h"
+#include "daemon/quota.h"
 #include "daemon/rpc.h"
 #include "lib/clock.h"
 #include "lib/fd.h"
@@ -179,8 +180,7 @@ worker_open(struct worker *worker, struct worker_sockets *sockets)
 		.rpc_listener = sockets->rpc,
 		.fd_listener = sockets->fd,
 		.max_connections = connections_max(config),
-		.max_per_uid = config->limits.connections_per_uid,
-		.max_calls_per_uid = config->limits.requests_per_owner,
+		.limits = owner_limits,
 		.service = "nsexec.v1.Nsexec",
 		.methods = rpc_methods,
 		.stream_drained = rpc_stream_drained,

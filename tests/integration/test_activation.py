@@ -403,7 +403,8 @@ class Configured(TestCase):
             self.assertEqual(first.code, 0, first)
             second = nsx.ctl("run", "--", "/bin/true")
             self.assertEqual(second.code, 125, second)
-            self.assertIn("live containers: the limit is 1", second.err)
+            self.assertIn("live containers: ", second.err)
+            self.assertIn("limit 1, try again", second.err)
             nsx.ctl("delete", "-f", first.out.strip())
             self.assertEqual(nsx.ctl("run", "--", "/bin/true").code, 0)
         finally:

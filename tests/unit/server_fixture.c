@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/config.h"
 #include "lib/fd.h"
 
 #define DEADLINE_MS 20000
@@ -123,6 +124,18 @@ static const struct rpc_method methods[] = {
 	{ 0 },
 };
 
+static const struct owner_limits *
+limits(const struct daemon *daemon, const struct rpc_caller *caller)
+{
+	static const struct owner_limits of_anybody = {
+		.connections = 10,
+		.requests = 10,
+		.queued_bytes = 4u << 20,
+	};
+
+	return caller->uid == 0 ? NULL : &of_anybody;
+}
+
 static int
 listen_at(const char *path, int type)
 {
@@ -152,8 +165,6 @@ fixture_new(void **state, const struct server_config *config)
 {
 	struct server_config own = {
 		.max_connections = 100,
-		.max_per_uid = 10,
-		.max_calls_per_uid = 10,
 	};
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
@@ -171,6 +182,7 @@ fixture_new(void **state, const struct server_config *config)
 	own.service = SERVICE;
 	own.methods = methods;
 	own.stream_drained = on_drained;
+	own.limits = limits;
 	assert_int_equal(loop_new(&fixture->daemon.loop), 0);
 	assert_int_equal(watch_new_timer(fixture->daemon.loop, on_deadline,
 					 fixture, &fixture->deadline),

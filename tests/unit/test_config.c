@@ -20,7 +20,19 @@ defaults_are_the_documented_limits(void **state)
 
 	config_init(&config);
 	assert_int_equal(config.limits.connections, 4096);
-	assert_int_equal(config.limits.connections_per_uid, 32);
+	assert_int_equal(config.limits.owner.connections, 32);
+	assert_int_equal(config.limits.owner.requests, 64);
+	assert_int_equal(config.limits.owner.queued_bytes, 4u << 20);
+	assert_int_equal(config.limits.owner.subscribers, 8);
+	assert_int_equal(config.limits.owner.starts, 16);
+	assert_int_equal(config.limits.owner.starts_per_second, 20);
+	assert_int_equal(config.limits.owner.starts_burst, 50);
+	assert_int_equal(config.limits.owner.containers, 128);
+	assert_int_equal(config.limits.owner.execs_per_container, 16);
+	assert_int_equal(config.limits.owner.held_fds, 256);
+	assert_int_equal(config.limits.owner.stuck, 8);
+	assert_int_equal(config.limits.owner.keys, 1024);
+	assert_int_equal(config.limits.containers, 10000);
 	assert_int_equal(config.limits.starts_in_flight, 512);
 	assert_int_equal(config.limits.events_per_owner, 4096);
 	assert_int_equal(config.limits.drain_timeout_ms, 5000);
@@ -39,13 +51,15 @@ file_sets_what_it_names_and_nothing_else(void **state)
 	assert_int_equal(parse(&config,
 			       "{\"log_level\": \"debug\",\n"
 			       " \"cgroup_root\": \"/sys/fs/cgroup/x\",\n"
-			       " \"limits\": {\"connections\": 7}}\n",
+			       " \"limits\": {\"connections\": 7,"
+			       "  \"stuck_per_owner\": 3}}\n",
 			       error),
 			 0);
 	assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
 	assert_string_equal(config.cgroup_root, "/sys/fs/cgroup/x");
 	assert_int_equal(config.limits.connections, 7);
-	assert_int_equal(config.limits.connections_per_uid, 32);
+	assert_int_equal(config.limits.owner.stuck, 3);
+	assert_int_equal(config.limits.owner.connections, 32);
 	/* A second text without it leaves the path alone. */
 	assert_int_equal(parse(&config, "{}", error), 0);
 	assert_string_equal(config.cgroup_root, "/sys/fs/cgroup/x");

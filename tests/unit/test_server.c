@@ -363,7 +363,6 @@ static void
 frame_begun_and_not_finished_closes(void **state)
 {
 	const struct server_config config = { .max_connections = 100,
-					      .max_per_uid = 10,
 					      .frame_timeout_ms = 30 };
 	struct fixture *fixture;
 	fd_auto int begun = -1, idle = -1;

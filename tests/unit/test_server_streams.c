@@ -223,6 +223,7 @@ static void
 connections_and_calls_of_one_user_are_bounded(void **state)
 {
 	struct fixture *fixture = *state;
+	answer_auto struct answer over = { 0 };
 	int fds[12];
 	size_t i;
 
@@ -232,7 +233,12 @@ connections_and_calls_of_one_user_are_bounded(void **state)
 		fds[i] = client_connect_as(fixture, ORDINARY_UID);
 		client_expect_nothing(fixture, fds[i], 1);
 	}
+	/* One more is told why, and closed. */
 	fds[10] = client_connect_as(fixture, ORDINARY_UID);
+	client_call(fixture, fds[10], 1, "Version");
+	over = client_expect(fixture, fds[10], 1, 8);
+	assert_int_equal(over.detail_code, NSEXEC__V1__ERROR_CODE__QUOTA);
+	assert_non_null(strstr(over.message, "limit 10, 10 used"));
 	client_expect_close(fixture, fds[10]);
 	fds[11] = client_connect_as(fixture, ORDINARY_UID + 1);
 	client_expect_nothing(fixture, fds[11], 1);
