@@ -8,8 +8,8 @@
  * later rpc_stream_drained; a connection PEER_QUEUE_MAX, then its streams end
  * with code 8, and if that is not enough it is closed. Over PEER_PAUSE_SIZE no
  * new request is read. All connections of an ordinary owner together have a
- * budget: over it none of them is read and answers become QUOTA; at twice of
- * it, which is waiting calls refused one after the other, they are closed.
+ * budget: over it none of them is read and answers become QUOTA; far over it,
+ * which takes waiting calls refused one after the other, they are closed.
  */
 #include <assert.h>
 #include <errno.h>
@@ -349,7 +349,8 @@ out_enforce_bound(struct peer *peer)
 	struct call *call;
 	struct error error;
 
-	if (limits && peer->owner->queued / 2 > limits->queued_bytes)
+	if (limits && peer->owner->queued > 2 * (size_t)limits->queued_bytes +
+						    PEER_PAUSE_SIZE)
 		peer_doom(peer);
 	if (peer->queued <= PEER_QUEUE_MAX)
 		return;

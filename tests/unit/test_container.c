@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "daemon/container_table.h"
 #include "daemon/spawner_client.h"
 #include "lib/fd.h"
 
@@ -191,20 +192,26 @@ repeated_key_gives_the_first_result(void **state)
 }
 
 static uint64_t
-create(struct core_fixture *fixture, const char *id)
+call_create(struct core_fixture *fixture, uid_t uid, const char *id)
 {
 	Nsexec__V1__CreateRequest request = NSEXEC__V1__CREATE_REQUEST__INIT;
 	Nsexec__V1__ContainerSpec spec = NSEXEC__V1__CONTAINER_SPEC__INIT;
 	Nsexec__V1__Process process = NSEXEC__V1__PROCESS__INIT;
 	ProtobufCBinaryData args = { 9, (uint8_t *)"/bin/true" };
-	uint64_t call;
 
 	process.n_args = 1;
 	process.args = &args;
 	spec.process = &process;
 	spec.id = (char *)id;
 	request.spec = &spec;
-	call = call_as(fixture, 0, "Create", &request.base);
+	return call_as(fixture, uid, "Create", &request.base);
+}
+
+static uint64_t
+create(struct core_fixture *fixture, const char *id)
+{
+	uint64_t call = call_create(fixture, 0, id);
+
 	spawner_expect(fixture, OP_START);
 	assert_int_equal(fixture->boot.gate, GATE_NAMED);
 	spawner_say_child(fixture, fixture->seq);
@@ -383,6 +390,49 @@ delete_is_answered_when_nothing_is_left(void **state)
 	assert_null(container_find_id(fixture->daemon.containers, "c"));
 }
 
+/* The cgroup of a failed start stays busy: whatever is in it ignores a kill. */
+static void
+killed_task_that_stays_is_charged_until_it_is_gone(void **state)
+{
+	struct core_fixture *fixture = *state;
+	struct owner *owner;
+	const struct error *error;
+	uint64_t call;
+
+	fixture->config.limits.owner.stuck = 1;
+	call = call_create(fixture, 1000, "c");
+	spawner_expect(fixture, OP_START);
+	spawner_say_error(fixture, "join-net", ENOENT);
+	assert_true(answer_to(fixture, call)->failed);
+	owner = owner_counts(fixture->daemon.containers, 1000);
+	spawner_expect(fixture, OP_CGROUP_REMOVE);
+	assert_int_equal(owner->stuck, 0);
+	while (owner->stuck == 0) {
+		spawner_say_error(fixture, "remove-cgroup", EBUSY);
+		spawner_expect(fixture, OP_KILL_ALL);
+		spawner_say_done(fixture);
+		spawner_expect(fixture, OP_CGROUP_REMOVE);
+	}
+	assert_int_equal(owner->stuck, 1);
+	call = call_create(fixture, 1000, "d");
+	error = &answer_to(fixture, call)->error;
+	assert_int_equal(error->code, ERRCODE_QUOTA);
+	assert_string_equal(error->quota.kind, "stuck");
+	assert_int_equal(error->quota.limit, 1);
+	assert_int_equal(error->quota.used, 1);
+	spawner_say_done(fixture);
+	call = call_create(fixture, 1001, "e");
+	spawner_expect(fixture, OP_START);
+	spawner_say_error(fixture, "join-net", ENOENT);
+	assert_int_equal(answer_to(fixture, call)->error.code,
+			 ERRCODE_NOT_FOUND);
+	assert_int_equal(owner->stuck, 0);
+	spawner_expect(fixture, OP_CGROUP_REMOVE);
+	spawner_say_done(fixture);
+	(void)call_create(fixture, 1000, "d");
+	spawner_expect(fixture, OP_START);
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
 
@@ -397,6 +447,7 @@ main(void)
 		TEST(failure_before_child_kills_what_comes_later),
 		TEST(refusal_of_the_spawner_is_the_answer),
 		TEST(wait_is_answered_at_the_exit),
+		TEST(killed_task_that_stays_is_charged_until_it_is_gone),
 		TEST(repeated_key_gives_the_first_result),
 		TEST(gate_that_does_not_open_leaves_it_created),
 		TEST(created_container_is_started_after_a_restart),
