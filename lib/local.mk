@@ -8,6 +8,7 @@ libnsx_lib_la_SOURCES = \
 	lib/crc32c.c lib/crc32c.h \
 	lib/err.c lib/err.h \
 	lib/fd.c lib/fd.h \
+	lib/sha256.c lib/sha256.h \
 	lib/sys.h \
 	lib/table.c lib/table.h \
 	lib/text.c lib/text.h \

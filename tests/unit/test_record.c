@@ -7,6 +7,7 @@
 #include "daemon/record.h"
 #include "lib/arena.h"
 #include "lib/crc32c.h"
+#include "lib/sha256.h"
 #include "lib/table.h"
 
 static struct container *
@@ -186,6 +187,56 @@ arena_keeps_texts_of_any_size(void **state)
 	arena_deinit(&arena);
 }
 
+/* The vectors of FIPS 180-4 and of NIST's SHAVS; a million bytes in odd parts,
+ * and every length around a block. */
+static void
+sha256_gives_the_digests_of_nist(void **state)
+{
+	static const struct {
+		const char *text, *digest;
+	} rows[] = {
+		{ "", "e3b0c44298fc1c149afbf4c8996fb924"
+		      "27ae41e4649b934ca495991b7852b855" },
+		{ "abc", "ba7816bf8f01cfea414140de5dae2223"
+			 "b00361a396177a9cb410ff61f20015ad" },
+		{ "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+		  "248d6a61d20638b8e5c026930c3e6039"
+		  "a33ce45964ff2167f6ecedd419db06c1" },
+		{ "abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmn"
+		  "hijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu",
+		  "cf5b16a778af8380036ce59e7b049237"
+		  "0b249b11e8f07a51afac45037afee9d1" },
+	};
+	char hex[SHA256_HEX_SIZE], parts[SHA256_HEX_SIZE], bytes[200];
+	struct sha256 sha256;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		sha256_init(&sha256);
+		sha256_update(&sha256, rows[i].text, strlen(rows[i].text));
+		assert_string_equal(sha256_end_hex(&sha256, hex),
+				    rows[i].digest);
+	}
+	memset(bytes, 'a', sizeof(bytes));
+	sha256_init(&sha256);
+	for (size_t left = 1000000, n; left > 0; left -= n) {
+		n = left % 199 + 1;
+		n = n < left ? n : left;
+		sha256_update(&sha256, bytes, n);
+	}
+	assert_string_equal(sha256_end_hex(&sha256, hex),
+			    "cdc76e5c9914fb9281a1c7e284d73e67"
+			    "f1809a48a497200e046d39ccc7112cd0");
+	for (size_t n = 0; n <= sizeof(bytes); n++) {
+		sha256_init(&sha256);
+		sha256_update(&sha256, bytes, n);
+		(void)sha256_end_hex(&sha256, hex);
+		sha256_init(&sha256);
+		for (size_t i = 0; i < n; i++)
+			sha256_update(&sha256, bytes + i, 1);
+		assert_string_equal(sha256_end_hex(&sha256, parts), hex);
+	}
+}
+
 int
 main(void)
 {
@@ -195,6 +246,7 @@ main(void)
 		cmocka_unit_test(every_changed_bit_and_every_cut_is_refused),
 		cmocka_unit_test(newer_version_is_told_apart),
 		cmocka_unit_test(crc32c_gives_the_check_value_of_rfc_3720),
+		cmocka_unit_test(sha256_gives_the_digests_of_nist),
 		cmocka_unit_test(table_finds_what_is_in_and_nothing_else),
 		cmocka_unit_test(arena_keeps_texts_of_any_size),
 	};
