@@ -22,8 +22,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "daemon/audit.h"
 #include "daemon/config.h"
 #include "daemon/peer.h"
 #include "daemon/quota.h"
@@ -294,6 +296,20 @@ check_calls(const struct incoming *in, struct error *error)
 	return quota_check(&use, error);
 }
 
+/* A refusal that no call ever came of. */
+static void
+audit_refusal(const struct peer *peer, const char *op,
+	      const struct error *error)
+{
+	const struct audit_verdict verdict = { .op = op,
+					       .caller = &peer->caller,
+					       .error = error };
+	struct server *server = peer->server;
+
+	if (server->config.audit)
+		server->config.audit(server->daemon, &verdict);
+}
+
 /* The first request of a connection that should not be there. */
 static void
 refuse_surplus(struct peer *peer, uint32_t stream_id)
@@ -311,6 +327,7 @@ refuse_surplus(struct peer *peer, uint32_t stream_id)
 		(void)quota_refuse_all(&use, &error);
 	}
 	peer_send_error(peer, stream_id, &error, NULL);
+	audit_refusal(peer, "connect", &error);
 	peer_doom(peer);
 }
 
@@ -329,6 +346,7 @@ admit(struct incoming *in)
 		return -ETIMEDOUT;
 	}
 	if (check_calls(in, &error) < 0) {
+		audit_refusal(in->peer, in->method->name, &error);
 		peer_send_error(in->peer, in->header->stream_id, &error, NULL);
 		return -EBUSY;
 	}
@@ -350,6 +368,14 @@ dispatch_call(struct incoming *in)
 	if (call_new(peer, in->method, &request, &call) < 0) {
 		peer_doom(peer);
 		return;
+	}
+	if (in->method->acts && server->config.audit) {
+		call->note = malloc(sizeof(*call->note));
+		if (call->note)
+			audit_note_fill(call->note, in->payload,
+					in->request->payload.data,
+					in->request->payload.len);
+		call_audit_before(call);
 	}
 	in->method->fn(server->daemon, call->id, &peer->caller, in->payload);
 }

@@ -42,6 +42,7 @@ nodist_libnsx_daemon_la_SOURCES = proto/record.pb-c.c proto/record.pb-c.h
 BUILT_SOURCES += proto/record.pb-c.c proto/record.pb-c.h
 EXTRA_DIST += proto/record.proto
 libnsx_daemon_la_SOURCES += \
+	daemon/audit.c daemon/audit.h \
 	daemon/boot.c daemon/boot.h \
 	daemon/clean_up.c \
 	daemon/container.c daemon/container.h \

@@ -9,11 +9,14 @@
  */
 #include "daemon/log.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/error.h"
@@ -22,12 +25,14 @@
 #include "lib/util.h"
 
 #define TEXT_MAX 1024
-#define FIELDS_MAX 16
+#define FIELDS_MAX 24
 
 static struct {
 	enum log_level level;
 	bool journal;
-} state = { .level = LOG_LEVEL_NOTICE };
+	bool may_block; /* stderr is a pipe, socket or terminal */
+	uint64_t lost, lost_told;
+} state = { .level = LOG_LEVEL_NOTICE, .may_block = true };
 
 static const struct {
 	const char *name;
@@ -41,8 +46,11 @@ static const struct {
 void
 log_init(enum log_level level)
 {
+	struct stat st;
+
 	state.level = level;
 	state.journal = notify_stderr_is_journal();
+	state.may_block = fstat(STDERR_FILENO, &st) < 0 || !S_ISREG(st.st_mode);
 }
 
 int
@@ -70,20 +78,27 @@ log_level_name(enum log_level level)
 	return "notice";
 }
 
+uint64_t
+log_lost(void)
+{
+	return state.lost;
+}
+
 /* False: the journal did not take it. */
 static bool
-write_journal(enum log_level level, const struct log_field *fields,
-	      size_t n_fields, const char *text)
+send_journal(enum log_level level, const struct log_field *fields,
+	     size_t n_fields, const char *text)
 {
-	char lines[FIELDS_MAX + 2][TEXT_MAX + 64];
-	struct iovec iov[FIELDS_MAX + 2];
+	char lines[FIELDS_MAX + 3][TEXT_MAX + 64];
+	struct iovec iov[FIELDS_MAX + 3];
 	char value[TEXT_MAX];
 	size_t i, n = 0;
 
 	snprintf(lines[n++], sizeof(lines[0]), "MESSAGE=%s", text);
 	snprintf(lines[n++], sizeof(lines[0]), "PRIORITY=%d", (int)level);
+	snprintf(lines[n++], sizeof(lines[0]), "SYSLOG_IDENTIFIER=nsexecd");
 	for (i = 0; i < n_fields && n < ARRAY_SIZE(lines); i++) {
-		if (!fields[i].value)
+		if (!fields[i].value || !fields[i].value[0])
 			continue;
 		text_escape(value, sizeof(value), fields[i].value,
 			    strlen(fields[i].value));
@@ -95,15 +110,50 @@ write_journal(enum log_level level, const struct log_field *fields,
 	return notify_journal(iov, (int)n) == 0;
 }
 
-/* One write() a line, so that lines of several processes do not mix. */
-static void
-write_stderr(const char *text)
+/*
+ * One write() a line, so that lines of several processes do not mix. A pipe or
+ * terminal that nobody reads must not stop the daemon.
+ */
+static bool
+send_stderr(const char *text)
 {
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
 	char line[TEXT_MAX + 16];
 	int n = snprintf(line, sizeof(line), "nsexecd: %s\n", text);
 
-	if (n > 0)
-		(void)!write(STDERR_FILENO, line, (size_t)n);
+	if (n < 0 || (state.may_block && poll(&p, 1, 0) <= 0))
+		return false;
+	return write(STDERR_FILENO, line, (size_t)n) == n;
+}
+
+static void
+tell_lost(void)
+{
+	char text[96], count[24];
+	const struct log_field field = { "NSEXECD_LOST", count };
+	bool told;
+
+	snprintf(count, sizeof(count), "%llu",
+		 (unsigned long long)(state.lost - state.lost_told));
+	snprintf(text, sizeof(text), "log: %s messages were lost: it took none",
+		 count);
+	told = state.journal ? send_journal(LOG_LEVEL_WARNING, &field, 1, text)
+			     : send_stderr(text);
+	if (told)
+		state.lost_told = state.lost;
+}
+
+static void
+send_line(enum log_level level, const struct log_field *fields, size_t n_fields,
+	  const char *text)
+{
+	bool sent = state.journal ? send_journal(level, fields, n_fields, text)
+				  : send_stderr(text);
+
+	if (!sent)
+		state.lost++;
+	else if (state.lost != state.lost_told)
+		tell_lost();
 }
 
 /* Cut a text to lines of one: what is no printable text becomes '?'. */
@@ -139,8 +189,48 @@ log_write(enum log_level level, const struct log_field *fields, size_t n_fields,
 	if (n < 0)
 		return;
 	make_one_line(text);
-	if (!state.journal || !write_journal(level, fields, n_fields, text))
-		write_stderr(text);
+	send_line(level, fields, n_fields, text);
+}
+
+/* " op=Run decision=allow ..."; what does not fit is left out. */
+static void
+format_fields(const struct log_field *fields, size_t n_fields, char *text)
+{
+	static const char prefix[] = "NSEXECD_";
+	size_t used = strlen(text);
+	char value[256];
+
+	for (size_t i = 0; i < n_fields; i++) {
+		const char *name = fields[i].name;
+		int n;
+
+		if (!fields[i].value || !fields[i].value[0] ||
+		    strncmp(name, prefix, strlen(prefix)) != 0)
+			continue;
+		text_escape(value, sizeof(value), fields[i].value,
+			    strlen(fields[i].value));
+		n = snprintf(text + used, TEXT_MAX - used,
+			     strchr(value, ' ') ? " %s=\"%s\"" : " %s=%s",
+			     name + strlen(prefix), value);
+		if (n < 0 || (size_t)n >= TEXT_MAX - used)
+			break;
+		for (; text[used] && text[used] != '='; used++)
+			text[used] = (char)tolower((unsigned char)text[used]);
+		used += strlen(text + used);
+	}
+	text[used] = '\0';
+}
+
+void
+log_audit(const struct log_field *fields, size_t n_fields)
+{
+	char text[TEXT_MAX] = "audit:";
+
+	if (!state.journal && state.level < LOG_LEVEL_INFO)
+		return;
+	format_fields(fields, n_fields, text);
+	make_one_line(text);
+	send_line(LOG_LEVEL_INFO, fields, n_fields, text);
 }
 
 void

@@ -4,12 +4,14 @@
  * journal (JOURNAL_STREAM), else one plain line to stderr, priority first as
  * "<6>" only where systemd reads it. A message is one line, lower case:
  * "noun id: cannot verb object: reason"; bytes that are no text are escaped.
- * Logged once, where a thing is decided; never on the way.
+ * Logged once, where a thing is decided; never on the way. Nothing here waits:
+ * what cannot be written at once is counted as lost.
  */
 #ifndef NSX_DAEMON_LOG_H
 #define NSX_DAEMON_LOG_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/err.h"
 
@@ -39,6 +41,17 @@ const char *log_level_name(enum log_level level);
 
 void log_write(enum log_level level, const struct log_field *fields,
 	       size_t n_fields, const char *fmt, ...) printf_like(4, 5);
+
+/*
+ * A record of the audit log. To the journal whatever the level is; else, from
+ * level info, as one line of the fields that are not empty, by their names in
+ * lower case without NSEXECD_.
+ */
+void log_audit(const struct log_field *fields, size_t n_fields);
+
+/* Records that the journal or stderr did not take, and that were not waited
+ * for; told in the log once it takes something again. */
+uint64_t log_lost(void);
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, NULL, 0, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, NULL, 0, __VA_ARGS__)

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
-#include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include "lib/fd.h"
@@ -159,8 +159,33 @@ notify_stderr_is_journal(void)
 	return strcmp(mine, text) == 0;
 }
 
+/*
+ * The journal's native protocol by hand (systemd.io/JOURNAL_NATIVE_PROTOCOL):
+ * sd_journal_sendv(3) waits for ever once journald is stopped and its queue
+ * full. By address each time, so that a new journald is found.
+ */
 int
 notify_journal(const struct iovec *fields, int n_fields)
 {
-	return sd_journal_sendv(fields, n_fields);
+	static int fd = -1;
+	static const struct sockaddr_un address = { .sun_family = AF_UNIX,
+						    .sun_path =
+							    JOURNAL_SOCKET };
+	struct iovec iov[2 * NOTIFY_FIELDS_MAX];
+	struct msghdr msg = { .msg_name = (void *)&address,
+			      .msg_namelen = sizeof(address),
+			      .msg_iov = iov };
+
+	if (fd < 0)
+		fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			    0);
+	if (fd < 0)
+		return -errno;
+	for (int i = 0; i < n_fields && i < NOTIFY_FIELDS_MAX; i++) {
+		iov[msg.msg_iovlen++] = fields[i];
+		iov[msg.msg_iovlen++] = (struct iovec){ (void *)"\n", 1 };
+	}
+	if (sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return -errno;
+	return 0;
 }

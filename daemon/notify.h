@@ -34,9 +34,14 @@ void notify_status(const char *text);
 uint64_t notify_watchdog_usec(void);
 void notify_watchdog(void);
 
+#define NOTIFY_FIELDS_MAX 32
 /* Is standard error the journal (JOURNAL_STREAM)? */
 bool notify_stderr_is_journal(void);
-/* One structured entry of "NAME=value" fields. */
+/*
+ * One structured entry of "NAME=value" fields without newlines. Never waits:
+ * -EAGAIN the journal's queue is full (journald is slow or stopped), -errno of
+ * sendmsg(2) otherwise (it is not there).
+ */
 must_check int notify_journal(const struct iovec *fields, int n_fields);
 
 #endif

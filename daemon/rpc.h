@@ -26,6 +26,7 @@
 
 struct daemon; /* daemon.h: everything; owned by main */
 struct owner_limits;
+struct audit_verdict;
 struct server;
 
 /* Who called: from SO_PEERCRED at accept, kept for the connection's life. */
@@ -42,6 +43,7 @@ struct rpc_method {
 	const ProtobufCMessageDescriptor *response;
 	bool streaming;	  /* server stream */
 	bool parked;	  /* may wait long: not counted as in flight */
+	bool acts;	  /* changes something: on record when allowed, too */
 	size_t frame_max; /* 4 MiB for Create, Run, Exec; else 256 KiB */
 	/* request is freed by the server after fn returns */
 	void (*fn)(struct daemon *daemon, uint64_t call_id,
@@ -98,6 +100,9 @@ struct server_config {
 	int frame_timeout_ms;
 	const char *service;		  /* "nsexec.v1.Nsexec" */
 	const struct rpc_method *methods; /* rpc_methods, or a test's */
+	/* audit_verdict(), or a test's; NULL: not wanted. */
+	void (*audit)(struct daemon *daemon,
+		      const struct audit_verdict *verdict);
 	/* rpc_stream_drained, or a test's. */
 	void (*stream_drained)(struct daemon *daemon, uint64_t call_id);
 };

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "daemon/audit.h"
 #include "daemon/peer.h"
 #include "daemon/quota.h"
 #include "daemon/server.h"
@@ -52,6 +53,7 @@ call_free(struct call *call)
 		call_retire(call);
 	peer_stream_drop(call->peer, call);
 	LIST_REMOVE(call, link);
+	free(call->note);
 	free(call);
 }
 
@@ -65,6 +67,38 @@ call_finish(struct call *call)
 	if (!call->pending)
 		call_free(call);
 	peer_mark_dirty(peer);
+}
+
+static void
+put_on_record(const struct call *call, const struct error *error,
+	      const ProtobufCMessage *response)
+{
+	struct server *server = call->peer->server;
+	const struct audit_verdict verdict = {
+		.op = call->method->name,
+		.caller = &call->peer->caller,
+		.note = call->note,
+		.error = error,
+		.response = response,
+	};
+
+	if (server->config.audit)
+		server->config.audit(server->daemon, &verdict);
+}
+
+void
+call_audit_before(const struct call *call)
+{
+	if (call->method->acts && !peer_limits(call->peer))
+		put_on_record(call, NULL, NULL);
+}
+
+void
+call_audit(const struct call *call, const struct error *error,
+	   const ProtobufCMessage *response)
+{
+	if (error || (call->method->acts && peer_limits(call->peer)))
+		put_on_record(call, error, response);
 }
 
 static void
@@ -218,6 +252,7 @@ rpc_reply(struct server *server, uint64_t call_id,
 			  "ask for less, by a filter or one container");
 	if (r < 0)
 		peer_send_error(call->peer, call->stream_id, &error, NULL);
+	call_audit(call, NULL, response);
 	call_finish(call);
 	return r;
 }
@@ -230,6 +265,7 @@ rpc_fail(struct server *server, uint64_t call_id, const struct error *error)
 	if (!call)
 		return -ESTALE;
 	call_send_error(call, error, NULL);
+	call_audit(call, error, NULL);
 	call_finish(call);
 	return 0;
 }

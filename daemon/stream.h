@@ -24,8 +24,9 @@ struct call {
 	uint64_t id;
 	struct peer *peer;
 	const struct rpc_method *method;
-	struct watch *deadline; /* NULL: none */
-	struct evbuffer *queue; /* streams only, made when needed */
+	struct audit_note *note; /* of a method that acts; owned */
+	struct watch *deadline;	 /* NULL: none */
+	struct evbuffer *queue;	 /* streams only, made when needed */
 	uint32_t stream_id;
 	bool remote_open; /* a half-close may still come */
 	bool answered;
@@ -52,6 +53,14 @@ void call_abandon(struct call *call);
 /* Answer with an error from here, tell the method that it is gone. */
 void call_refuse(struct call *call, const struct error *error,
 		 const char *message);
+/*
+ * Put the decision on record: error NULL, allowed. Says nothing of what is
+ * allowed and does not act, nor of an admin's act, which was recorded before
+ * (call_audit_before()).
+ */
+void call_audit(const struct call *call, const struct error *error,
+		const ProtobufCMessage *response);
+void call_audit_before(const struct call *call);
 /* Unlink and free; nobody is told. */
 void call_free(struct call *call);
 

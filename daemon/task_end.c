@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "daemon/audit.h"
 #include "daemon/container_table.h"
 #include "daemon/events.h"
 #include "daemon/log.h"
@@ -36,6 +37,8 @@ task_publish(struct task *task, enum event_type type)
 	};
 
 	event_publish(task->daemon->events, &draft);
+	if (event_is_terminal(type))
+		audit_event(task->daemon, &draft, &task->terminal);
 }
 
 void

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "daemon/audit.h"
 #include "daemon/confine.h"
 #include "daemon/core.h"
 #include "daemon/loop.h"
@@ -181,6 +182,7 @@ worker_open(struct worker *worker, struct worker_sockets *sockets)
 		.fd_listener = sockets->fd,
 		.max_connections = connections_max(config),
 		.limits = owner_limits,
+		.audit = audit_verdict,
 		.service = "nsexec.v1.Nsexec",
 		.methods = rpc_methods,
 		.stream_drained = rpc_stream_drained,

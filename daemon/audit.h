@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The audit log: one record for each decision on a request that acts (allowed)
+ * or on any request at all (denied), and one for each terminal event. Fields
+ * are in audit.c's table; arguments appear as a digest only.
+ *
+ * An admin's request is on record before it acts, any other's when it is
+ * answered. What the log does not take is counted and told later; nothing
+ * waits for it. Denials of one uid are at most ten a second, the rest is
+ * counted.
+ */
+#ifndef NSX_DAEMON_AUDIT_H
+#define NSX_DAEMON_AUDIT_H
+
+#include <stdbool.h>
+
+#include "daemon/daemon.h"
+#include "daemon/error.h"
+#include "daemon/rpc.h"
+#include "lib/sha256.h"
+
+struct event_draft;
+struct event_seqs;
+
+/* Denials of one uid in a second. */
+#define AUDIT_DENIALS 10u
+
+/* What is kept of a request until its decision. */
+struct audit_note {
+	char request_sha256[SHA256_HEX_SIZE];
+	char argv_sha256[SHA256_HEX_SIZE]; /* empty: it has none */
+	char instance[65];		   /* empty: not named */
+	char key[33];			   /* hexadecimal; empty: none */
+};
+/* size bytes are the request as it came, message the same decoded. */
+void audit_note_fill(struct audit_note *note, const ProtobufCMessage *message,
+		     const void *data, size_t size);
+
+struct audit_verdict {
+	const char *op; /* the method's name, or "connect" */
+	const struct rpc_caller *caller;
+	const struct audit_note *note;	  /* NULL: none */
+	const struct error *error;	  /* NULL: allowed */
+	const ProtobufCMessage *response; /* names a new instance, or NULL */
+};
+void audit_verdict(struct daemon *daemon, const struct audit_verdict *verdict);
+/* draft is of a terminal event. */
+void audit_event(struct daemon *daemon, const struct event_draft *draft,
+		 const struct event_seqs *seqs);
+
+#endif
