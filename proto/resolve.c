@@ -26,7 +26,7 @@ resolve_check(const struct resolved_user *user, uint32_t uid)
 	int r;
 
 	if (user->magic != RESOLVE_MAGIC || user->version != RESOLVE_VERSION ||
-	    user->uid != uid || user->has_name > 1)
+	    user->uid != uid || user->has_name > 1 || user->any_group > 1)
 		return -EBADMSG;
 	r = ranges_check(user->uid_ranges, user->n_uid_ranges);
 	if (r == 0)

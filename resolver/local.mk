@@ -5,6 +5,7 @@ nsexec_resolver_CFLAGS = $(STRICT_CFLAGS)
 nsexec_resolver_SOURCES = \
 	resolver/confine.c resolver/confine.h \
 	resolver/main.c \
+	resolver/subid.c resolver/subid.h \
 	resolver/user.c resolver/user.h
 nsexec_resolver_LDADD = libnsx-policy.la libnsx-proto.la libnsx-lib.la \
 	$(SUBID_LIBS)

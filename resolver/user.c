@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Users by getpwuid_r(3), ranges by libsubid, which is asked by user name: a
- * number would miss the lines keyed by name. libsubid reads the files, or asks
- * what nsswitch.conf names for "subid". See user.h.
+ * Users by getpwuid_r(3), ranges by subid.h, whose id a uid is by libsubid. See
+ * user.h.
  */
 #include "resolver/user.h"
 
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "resolver/subid.h"
 
 #define ENTRY_MAX ((size_t)1 << 20)
 #define CHAIN_MAX 8
@@ -74,46 +74,27 @@ entry_find(uint32_t uid, struct entry *ret, char error_text[USER_ERROR_MAX])
 	return 0;
 }
 
-/* What newuidmap can use of it: ids below 2^32 - 1. False: nothing. */
-static bool
-range_clip(const struct subid_range *range, struct idmap_range *ret)
-{
-	unsigned long room;
-
-	if (range->start >= UINT32_MAX || range->count == 0)
-		return false;
-	room = UINT32_MAX - range->start;
-	ret->first = (uint32_t)range->start;
-	ret->size = (uint32_t)(range->count < room ? range->count : room);
-	return true;
-}
-
-struct side {
-	const char *path;
-	int (*get)(const char *owner, struct subid_range **ranges);
-	struct idmap_range *ranges;
-	uint32_t *n;
-};
-
 static int
-ranges_find(const char *name, const struct side *side,
+ranges_find(const struct subid_owner *owner, struct resolved_user *user,
 	    char error_text[USER_ERROR_MAX])
 {
-	free_auto struct subid_range *found = NULL;
-	int i, n = side->get(name, &found);
+	const struct {
+		enum subid_side side;
+		struct idmap_range *ranges;
+		uint32_t *n;
+	} sides[] = {
+		{ SUBID_UID, user->uid_ranges, &user->n_uid_ranges },
+		{ SUBID_GID, user->gid_ranges, &user->n_gid_ranges },
+	};
 
-	if (n < 0) {
-		/* libsubid calls a missing file an error */
-		if (access(side->path, F_OK) < 0 && errno == ENOENT)
-			return 0;
-		return fail(error_text,
-			    "%s: cannot be read (see that it is readable, or "
-			    "that the service of nsswitch.conf answers)",
-			    side->path);
-	}
-	for (i = 0; i < n && *side->n < RESOLVE_MAX_RANGES; i++)
-		if (range_clip(&found[i], &side->ranges[*side->n]))
-			++*side->n;
+	for (size_t i = 0; i < ARRAY_SIZE(sides); i++)
+		if (subid_ranges_read(sides[i].side, owner, sides[i].ranges,
+				      RESOLVE_MAX_RANGES, sides[i].n) < 0)
+			return fail(error_text,
+				    "%s: cannot be read (see that it is "
+				    "readable, or that the service of "
+				    "nsswitch.conf answers)",
+				    subid_path(sides[i].side));
 	return 0;
 }
 
@@ -177,14 +158,8 @@ int
 user_resolve(uint32_t uid, struct resolved_user *ret,
 	     char error_text[USER_ERROR_MAX])
 {
-	const struct side sides[] = {
-		{ "/etc/subuid", subid_get_uid_ranges, ret->uid_ranges,
-		  &ret->n_uid_ranges },
-		{ "/etc/subgid", subid_get_gid_ranges, ret->gid_ranges,
-		  &ret->n_gid_ranges },
-	};
+	struct subid_owner owner = { .uid = uid, .n_names = 1 };
 	struct entry entry;
-	size_t i;
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
@@ -203,7 +178,8 @@ user_resolve(uint32_t uid, struct resolved_user *ret,
 		return 0;
 	ret->has_name = 1;
 	ret->gid = entry.gid;
-	for (i = 0; r == 0 && i < ARRAY_SIZE(sides); i++)
-		r = ranges_find(entry.name, &sides[i], error_text);
-	return r;
+	ret->any_group = subid_any_group_read();
+	memcpy(owner.names[0], entry.name, sizeof(entry.name));
+	subid_owner_find_names(&owner);
+	return ranges_find(&owner, ret, error_text);
 }

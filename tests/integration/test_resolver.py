@@ -257,12 +257,12 @@ class User(Resolver):
     def record(self, done, uid):
         """(owner, gid or None, uid ranges, gid ranges)"""
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(len(done.stdout), 32 + 2 * 64 * 8)
-        words = struct.unpack("=264I", done.stdout)
-        self.assertEqual(words[:3], (0x5253584e, 1, uid))
-        pairs = list(zip(words[8::2], words[9::2]))
+        self.assertEqual(len(done.stdout), 36 + 2 * 64 * 8)
+        words = struct.unpack("=265I", done.stdout)
+        self.assertEqual(words[:3], (0x5253584e, 2, uid))
+        pairs = list(zip(words[9::2], words[10::2]))
         return (words[3], words[5] if words[4] else None,
-                pairs[:words[6]], pairs[64:64 + words[7]])
+                pairs[:words[7]], pairs[64:64 + words[8]])
 
     def test_lines_keyed_by_name_and_by_number_are_found(self):
         owner, gid, uids, gids = self.record(self.look(1000), 1000)
@@ -270,6 +270,35 @@ class User(Resolver):
         self.assertEqual(uids, [(100000, 65536), (300000, 10), (500000, 10),
                                 (4294967000, 295)])
         self.assertEqual(gids, [(110000, 65536)])
+
+    def test_a_number_in_subgid_is_a_uid_and_no_gid(self):
+        self.files["passwd"] += "alias:x:1000:7::/:/bin/sh\n"
+        self.files["group"] = "alice:x:1001:\n"
+        self.files["subgid"] = ("1001:200000:10\nalias:210000:10\n"
+                                "1000:220000:10\nalice:0x35b60:010:x\n")
+        self.assertEqual(self.record(self.look(1000), 1000)[3],
+                         [(210000, 10), (220000, 10), (220000, 8)])
+        self.assertEqual(self.record(self.look(1001), 1001)[3],
+                         [(200000, 10)])
+
+    def test_counts_that_wrap_delegate_nothing(self):
+        self.files["subuid"] = self.files["subgid"] = (
+            "alice:0:0\nalice:100:-1\nalice:100:18446744073709551615\n"
+            "alice:4294967295:1\nalice:-1:2\nalice:1:18446744073709551616\n")
+        self.assertEqual(self.record(self.look(1000), 1000)[2:], ([], []))
+
+    def test_login_defs_may_give_ranges_to_any_group(self):
+        for text, wanted in (("", 0), ("GRANT_AUX_GROUP_SUBIDS yes\n", 1),
+                             ("GRANT_AUX_GROUP_SUBIDS\tYES \n", 1),
+                             ("#GRANT_AUX_GROUP_SUBIDS yes\n", 0),
+                             ("GRANT_AUX_GROUP_SUBIDS yes\n"
+                              "GRANT_AUX_GROUP_SUBIDS \"no\"\n", 0)):
+            with self.subTest(text=text):
+                self.files["login.defs"] = text
+                done = self.look(1000)
+                self.record(done, 1000)
+                self.assertEqual(struct.unpack("=7I", done.stdout[:28])[6],
+                                 wanted)
 
     def test_a_delegated_id_is_its_owners(self):
         for uid, owner in ((100005, 1000), (165535, 1000), (300009, 1000),

@@ -35,7 +35,7 @@ LIBRARY_HEADERS = {
     "event2/*": ("daemon/loop.c",),
     "event.h": ("daemon/loop.c",),
     "systemd/*": ("daemon/notify.c",),
-    "shadow/*": ("resolver/user.c",),
+    "shadow/*": ("resolver/subid.c", "resolver/user.c"),
     "protobuf-c/*": ("daemon/*", "client/*", "proto/pbpool.*"),
     "*.pb-c.h": ("daemon/*", "client/*"),
     "jansson.h": ("daemon/*", "client/*", "resolver/*",

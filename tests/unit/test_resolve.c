@@ -51,6 +51,9 @@ every_field_out_of_range_is_refused(void **state)
 	user.has_name = 2;
 	assert_int_equal(resolve_check(&user, 1000), -EBADMSG);
 	user = good();
+	user.any_group = 2;
+	assert_int_equal(resolve_check(&user, 1000), -EBADMSG);
+	user = good();
 	user.n_uid_ranges = RESOLVE_MAX_RANGES + 1;
 	assert_int_equal(resolve_check(&user, 1000), -EBADMSG);
 	user = good();
