@@ -10,6 +10,7 @@ libnsx_proto_la_SOURCES = \
 	proto/bootstrap_encode.c proto/bootstrap_table.c \
 	proto/errcode.c proto/errcode.h \
 	proto/idmap.c proto/idmap_preset.c proto/idmap.h \
+	proto/idmap_rights.c proto/idmap_rights_gid.c proto/idmap_rights.h \
 	proto/nlmsg.c proto/nlmsg.h \
 	proto/nsplan.c proto/nsplan.h \
 	proto/ops.c proto/ops.h \

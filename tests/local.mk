@@ -23,6 +23,7 @@ PROTO_TESTS = \
 	tests/unit/test_bootstrap_text \
 	tests/unit/test_hostile_bootstrap \
 	tests/unit/test_idmap \
+	tests/unit/test_idmap_rights \
 	tests/unit/test_nlmsg \
 	tests/unit/test_nsplan \
 	tests/unit/test_ops \
@@ -52,6 +53,9 @@ tests_unit_test_hostile_bootstrap_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_test_idmap_SOURCES = tests/unit/test_idmap.c
 tests_unit_test_idmap_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_idmap_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_idmap_rights_SOURCES = tests/unit/test_idmap_rights.c
+tests_unit_test_idmap_rights_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_idmap_rights_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_test_nlmsg_SOURCES = tests/unit/test_nlmsg.c
 tests_unit_test_nlmsg_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_nlmsg_LDADD = $(PROTO_TEST_LIBS)
