@@ -68,8 +68,7 @@ creds_become_caller(struct stage_context *context)
 int
 creds_become_mapper(struct stage_context *context)
 {
-	const uint64_t dac = UINT64_C(1) << CAP_DAC_OVERRIDE;
-	const struct capset_words words = { dac, dac, 0 };
+	const struct capset_words words = { 0, context->mapper_caps, 0 };
 	const struct caller *caller = context->caller;
 	int r;
 
@@ -79,15 +78,16 @@ creds_become_mapper(struct stage_context *context)
 		return stage_fail(context, NULL, "setresgid", errno, "gid %u",
 				  caller->gid);
 	/* Effective uid of the caller: the kernel then lets it write only the
-	 * maps of a namespace that this caller owns, and in them only its own
-	 * id, since there is no CAP_SETUID and no CAP_SETGID. Real and saved
-	 * uid 0 keep the caller from signalling it. */
+	 * maps of a namespace that this caller owns. Real and saved uid 0 keep
+	 * the caller from signalling it. Never CAP_SETFCAP, without which host
+	 * uid 0 is refused, whatever we thought of the map. */
 	if (setresuid(0, caller->uid, 0) < 0)
 		return stage_fail(context, NULL, "setresuid", errno, "uid %u",
 				  caller->uid);
 	r = caps_set(&words);
 	if (r < 0)
-		return stage_fail(context, NULL, "capset", -r, "dac_override");
+		return stage_fail(context, NULL, "capset", -r, "%lx",
+				  (unsigned long)context->mapper_caps);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	forbid_dump();
 	return 0;

@@ -17,7 +17,10 @@ must_check int creds_become_caller(struct stage_context *context);
 must_check int creds_become_root(struct stage_context *context);
 /* Gid, groups, uid of the process. Steps "setgid" "setgroups" "setuid". */
 must_check int creds_become_process(struct stage_context *context);
-/* Mapper: real and saved uid 0, effective the caller, DAC_OVERRIDE alone. */
+/*
+ * Mapper: real and saved uid 0, effective uid and gids the caller's, no
+ * capability but context->mapper_caps, and those permitted, not effective.
+ */
 must_check int creds_become_mapper(struct stage_context *context);
 
 #endif

@@ -114,16 +114,24 @@ idmap_setgroups_write(int pid_dir_fd, bool allow, enum stage stage,
 		      struct failure *failure)
 {
 	const char *word = allow ? "allow" : "deny";
+	const size_t size = strlen(word);
 	fd_auto int fd = -1;
+	char shown[16];
 
-	fd = openat(pid_dir_fd, "setgroups", O_WRONLY | O_CLOEXEC);
+	fd = openat(pid_dir_fd, "setgroups", O_RDWR | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
 		return 0; /* before Linux 3.19 */
 	if (fd < 0)
 		return failure_set(failure, stage, "map-setgroups", "openat",
 				   errno, "setgroups");
-	if (write(fd, word, strlen(word)) < 0)
+	if (write(fd, word, size) < 0)
 		return failure_set(failure, stage, "map-setgroups", "write",
 				   errno, "setgroups: %s", word);
+	/* "deny" is what keeps a group that takes rights away (CVE-2014-8989):
+	 * seen, not believed */
+	if (pread(fd, shown, sizeof(shown), 0) != (ssize_t)size + 1 ||
+	    memcmp(shown, word, size) != 0)
+		return failure_set(failure, stage, "map-setgroups", "read", EIO,
+				   "setgroups: %s", word);
 	return 0;
 }

@@ -29,8 +29,9 @@ must_check int idmap_write(int pid_dir_fd, enum idmap_side side,
 			   struct failure *failure);
 
 /*
- * "deny" (allow false) or "allow" into setgroups; only before gid_map. A
- * kernel without the file counts as done. 0 or -errno, step "map-setgroups".
+ * "deny" (allow false) or "allow" into setgroups, and read back; only before
+ * gid_map. A kernel without the file counts as done. 0 or -errno, step
+ * "map-setgroups".
  */
 must_check int idmap_setgroups_write(int pid_dir_fd, bool allow,
 				     enum stage stage, struct failure *failure);

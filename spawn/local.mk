@@ -19,6 +19,7 @@ libnsx_stage_la_SOURCES = \
 	spawn/joins.c spawn/joins.h \
 	spawn/mapper.c spawn/mapper.h \
 	spawn/mapset.c spawn/mapset.h \
+	spawn/maptarget.c spawn/maptarget.h \
 	spawn/mountfs.c spawn/mountfs.h \
 	spawn/mountpoint.c spawn/mountpoint.h \
 	spawn/mounts.c spawn/mounts.h \

@@ -2,17 +2,34 @@
 /*
  * Who writes id maps, and what for. See mapper.h.
  *
- * Why a hostile sender gains nothing: for an ordinary caller the kernel decides
- * with the mapper's effective uid, which is the caller's, and without
- * CAP_SETUID and CAP_SETGID: it takes the caller's own id alone, in namespaces
- * that this caller owns (user_namespaces(7)). The pid comes from a relay that
- * runs as the caller; another pid is another of the caller's own namespaces, or
- * refused.
+ * Why a hostile sender gains nothing. The maps are decided by the relay while
+ * it is root, before init exists and before anything runs as the caller, by
+ * pure functions of the message, the connection's uid and gid and the
+ * resolver's record; the mapper is forked after that and writes those bytes and
+ * no others: all that it is told later is a pid.
+ *
+ * That pid comes from a relay that runs as the caller. For the own id alone the
+ * mapper has nothing but CAP_DAC_OVERRIDE, and the kernel decides with its
+ * effective uid, the caller's: another pid is another of the caller's own
+ * namespaces, or refused. With CAP_SETUID or CAP_SETGID the kernel still asks
+ * that the target's user namespace belong to the caller (whoever opens the file
+ * needs CAP_SYS_ADMIN over it, which the mapper has as its owner alone) and,
+ * for these capabilities to count, that its parent be our own. What it no
+ * longer asks is whose ids these are. So the mapper looks whether the target is
+ * the init of this very start, a child of the spawner in the cgroup of this
+ * container (maptarget.h), by the descriptor through which it then writes.
+ * Without that look a wrong pid would still be a namespace of the caller, get
+ * ids that are delegated to him, and be what newuidmap gives him. The look is
+ * for the day on which a map may hold more than newuidmap gives.
+ *
+ * Never CAP_SETFCAP: the kernel then refuses host uid 0 (Linux 5.12). Nothing
+ * like it stands behind host gid 0: see proto/idmap_rights_gid.c.
  */
 #include "spawn/mapper.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -22,6 +39,8 @@
 
 #include "lib/fd.h"
 #include "lib/util.h"
+#include "proto/idmap_rights.h"
+#include "proto/resolve.h"
 #include "spawn/creds.h"
 #include "spawn/fdsetup.h"
 #include "spawn/idmapwrite.h"
@@ -29,90 +48,113 @@
 
 #define MAPPER_TIMEOUT_S 5u
 
-static bool
-row_in_range(const struct idmap_row *row, const struct idmap_range *range)
-{
-	return row->host_id >= range->first &&
-	       (uint64_t)row->host_id + row->size <=
-		       (uint64_t)range->first + range->size;
-}
-
-int
-mapper_check(const struct idmap *map, const struct idmap_range *ranges,
-	     size_t n_ranges)
-{
-	size_t i, j;
-
-	for (i = 0; i < map->n_rows; i++) {
-		for (j = 0; j < n_ranges; j++)
-			if (row_in_range(&map->rows[i], &ranges[j]))
-				break;
-		if (j == n_ranges)
-			return (int)i + 1;
-	}
-	return 0;
-}
+#define CAP_BIT(cap) (UINT64_C(1) << (cap))
 
 static int
-parse_map(struct stage_context *context, const char *text, size_t size,
+parse_map(struct stage_context *context, enum idmap_side side,
 	  struct idmap *ret)
 {
+	const struct bootstrap *msg = context->msg;
 	struct idmap_error error;
+	int r;
 
-	if (idmap_parse(text, size, ret, &error) < 0)
-		return stage_fail(context, "map-check", "", EINVAL, "%s",
-				  error.rule);
+	if (side == IDMAP_UID)
+		r = idmap_parse(msg->uid_map, msg->uid_map_size, ret, &error);
+	else
+		r = idmap_parse(msg->gid_map, msg->gid_map_size, ret, &error);
+	if (r == 0)
+		r = idmap_check(ret, &error);
+	return r < 0 ? stage_fail(context, "map-check", "", EINVAL, "%s map %s",
+				  side == IDMAP_UID ? "uid" : "gid", error.rule)
+		     : 0;
+}
+
+static int
+refuse_map(struct stage_context *context, const struct idmap_verdict *verdict,
+	   const struct idmap *map, const struct idmap_rights *rights,
+	   enum idmap_side side)
+{
+	char text[IDMAP_VERDICT_MAX];
+
+	idmap_verdict_text(verdict, map, rights,
+			   side == IDMAP_UID ? "uid" : "gid", text);
+	return stage_fail(context, "map-check", "", EPERM, "%s", text);
+}
+
+static int
+check_uids(struct stage_context *context)
+{
+	const struct caller *caller = context->caller;
+	struct idmap_verdict verdict;
+	struct idmap_rights rights;
+	struct idmap map;
+	int r;
+
+	if (!bootstrap_has(context->msg, BOOTSTRAP_UID_MAP))
+		return 0;
+	r = parse_map(context, IDMAP_UID, &map);
+	if (r < 0)
+		return r;
+	idmap_rights_uid(caller->user, caller->uid, caller->gid, &rights);
+	if (idmap_uid_decide(&map, &rights, &verdict) < 0)
+		return refuse_map(context, &verdict, &map, &rights, IDMAP_UID);
+	if (verdict.delegated)
+		context->mapper_caps |= CAP_BIT(CAP_SETUID);
 	return 0;
 }
 
-/* One side of an ordinary caller's request: own id, one row, no more. */
 static int
-check_side(struct stage_context *context, enum idmap_side side, uint32_t own)
+check_gids(struct stage_context *context)
 {
-	const struct bootstrap *msg = context->msg;
-	const struct idmap_range range = { own, 1 };
+	const struct caller *caller = context->caller;
+	struct idmap_verdict verdict;
+	struct idmap_rights rights;
 	struct idmap map;
-	int r, bad;
+	int r;
 
-	r = side == IDMAP_UID
-		    ? parse_map(context, msg->uid_map, msg->uid_map_size, &map)
-		    : parse_map(context, msg->gid_map, msg->gid_map_size, &map);
+	if (!bootstrap_has(context->msg, BOOTSTRAP_GID_MAP))
+		return 0;
+	r = parse_map(context, IDMAP_GID, &map);
 	if (r < 0)
 		return r;
-	bad = mapper_check(&map, &range, 1);
-	if (bad == 0 && map.n_rows > 1)
-		bad = 2;
-	if (bad == 0)
-		return 0;
-	return stage_fail(context, "map-check", "", EPERM,
-			  "%s map row %d: host ids %u+%u, allowed: %u",
-			  side == IDMAP_UID ? "uid" : "gid", bad - 1,
-			  map.rows[bad - 1].host_id, map.rows[bad - 1].size,
-			  own);
+	idmap_rights_gid(caller->user, caller->uid, caller->gid, &rights);
+	if (idmap_gid_decide(&map, &rights, &verdict) < 0)
+		return refuse_map(context, &verdict, &map, &rights, IDMAP_GID);
+	if (verdict.delegated)
+		context->mapper_caps |= CAP_BIT(CAP_SETGID);
+	return 0;
+}
+
+/* Was a delegated gid allowed? What newgidmap lets setgroups(2) stay for. */
+static bool
+has_delegated_gids(const struct stage_context *context)
+{
+	return context->mapper_caps & CAP_BIT(CAP_SETGID);
 }
 
 static int
 check_caller_maps(struct stage_context *context)
 {
-	const struct bootstrap *msg = context->msg;
-	int r = 0;
+	int r;
 
-	if (bootstrap_has(msg, BOOTSTRAP_UID_MAP))
-		r = check_side(context, IDMAP_UID, context->caller->uid);
-	if (r == 0 && bootstrap_has(msg, BOOTSTRAP_GID_MAP))
-		r = check_side(context, IDMAP_GID, context->caller->gid);
-	if (r == 0 && msg->setgroups_mode == BOOTSTRAP_SETGROUPS_ALLOW)
+	context->mapper_caps = CAP_BIT(CAP_DAC_OVERRIDE);
+	r = check_uids(context);
+	if (r == 0)
+		r = check_gids(context);
+	if (r == 0 && !has_delegated_gids(context) &&
+	    context->msg->setgroups_mode == BOOTSTRAP_SETGROUPS_ALLOW)
 		r = stage_fail(context, "map-check", "", EPERM,
 			       "setgroups allow needs a delegated gid range");
 	return r;
 }
 
-/* An ordinary caller's group may be what denies it a file: never droppable. */
+/* An ordinary caller's group may be what denies it a file: it stays, unless
+ * newgidmap would let it be dropped. */
 static bool
 denies_setgroups(const struct stage_context *context)
 {
 	return context->msg->setgroups_mode == BOOTSTRAP_SETGROUPS_DENY ||
-	       !stage_is_admin(context);
+	       !(stage_is_admin(context) || has_delegated_gids(context));
 }
 
 /* Maps and go, with the credentials that this process has now. */
@@ -125,6 +167,8 @@ write_maps(struct stage_context *context, pid_t pid)
 	set.go_write = context->go_write;
 	set.deny_setgroups = denies_setgroups(context);
 	set.stage = context->stage;
+	set.caps = context->mapper_caps;
+	set.parent = context->spawner_pid;
 	return mapset_write(&set, pid, &context->failure);
 }
 
@@ -180,6 +224,7 @@ mapper_start(struct stage_context *context)
 
 	if (!(context->create & CLONE_NEWUSER) || stage_is_admin(context))
 		return 0;
+	context->spawner_pid = getppid();
 	r = check_caller_maps(context);
 	if (r < 0)
 		return r;

@@ -22,6 +22,12 @@ struct mapset {
 	bool deny_setgroups;  /* asked for, or the caller is no admin */
 	bool outside_offsets; /* init gets its timens_offsets with the go */
 	enum stage stage;     /* who writes: for the failure */
+	/* Permitted to the writer and raised around each write, as far as that
+	 * one needs them; 0: it writes with what it has. With CAP_SETUID or
+	 * CAP_SETGID the process must be a child of parent in the writer's own
+	 * cgroup. */
+	uint64_t caps;
+	pid_t parent;
 };
 
 /* What a message says of its maps; the rest is the writer's to fill. */

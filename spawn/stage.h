@@ -26,6 +26,8 @@
 
 #define STAGE_MAX_GROUPS 65536
 
+struct resolved_user;
+
 /* Who asked, as the kernel says of the connection. */
 struct caller {
 	uid_t uid;
@@ -34,6 +36,8 @@ struct caller {
 	size_t n_groups;
 	pid_t pid;  /* in our pid namespace; 0 if it is not there */
 	bool admin; /* uid 0 of our own user namespace */
+	/* Lent. Delegated ranges; NULL: nobody's were looked up (root). */
+	const struct resolved_user *user;
 };
 
 /* All fds are lent by the spawner; -1 = none. The stage owns its copies. */

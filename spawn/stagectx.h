@@ -62,6 +62,9 @@ struct stage_context {
 	int mount_trees[BOOTSTRAP_MAX_MOUNTS];
 
 	pid_t mapper_pid;
+	/* Capabilities of the mapper: what the maps that were allowed need. */
+	uint64_t mapper_caps;
+	pid_t spawner_pid; /* of whom init will be a child */
 	pid_t init_pid;
 	bool told_spawner;
 

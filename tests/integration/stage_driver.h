@@ -4,6 +4,7 @@
 #define NSX_TESTS_STAGE_DRIVER_H
 
 #include "proto/nsplan.h"
+#include "proto/resolve.h"
 #include "spawn/stage.h"
 
 #define CHANNEL_MAX BOOTSTRAP_MAX_CHANNEL_FDS
@@ -11,6 +12,7 @@
 struct driver {
 	struct bootstrap msg;
 	struct caller caller;
+	struct resolved_user user;
 	gid_t groups[64];
 	int fds[CHANNEL_MAX];
 	size_t n_fds;

@@ -177,6 +177,66 @@ set_groups(struct driver *driver, char *value)
 			(uint32_t)strtoul(field(&value), NULL, 10);
 }
 
+/* A user is looked up: by his record, or as "subuid=1000:10:2000:10". */
+static struct resolved_user *
+looked_up(struct driver *driver)
+{
+	struct resolved_user *user = &driver->user;
+
+	if (!driver->caller.user)
+		*user = (struct resolved_user){
+			.magic = RESOLVE_MAGIC,
+			.version = RESOLVE_VERSION,
+			.uid = driver->caller.uid,
+			.owner = driver->caller.uid,
+			.has_name = 1,
+			.gid = driver->caller.gid,
+		};
+	driver->caller.user = user;
+	return user;
+}
+
+static uint32_t
+parse_ranges(char *value, struct idmap_range *ranges)
+{
+	uint32_t n = 0;
+
+	for (; value && *value && n < RESOLVE_MAX_RANGES; n++) {
+		ranges[n].first = (uint32_t)strtoul(field(&value), NULL, 10);
+		ranges[n].size = (uint32_t)strtoul(field(&value), NULL, 10);
+	}
+	return n;
+}
+
+static void
+set_subuid(struct driver *driver, char *value)
+{
+	struct resolved_user *user = looked_up(driver);
+
+	user->n_uid_ranges = parse_ranges(value, user->uid_ranges);
+}
+
+static void
+set_subgid(struct driver *driver, char *value)
+{
+	struct resolved_user *user = looked_up(driver);
+
+	user->n_gid_ranges = parse_ranges(value, user->gid_ranges);
+}
+
+static void
+set_user(struct driver *driver, char *value)
+{
+	int fd = open(value, O_RDONLY | O_CLOEXEC);
+
+	driver->caller.user = &driver->user;
+	if (read(fd, &driver->user, sizeof(driver->user)) !=
+		    sizeof(driver->user) ||
+	    resolve_check(&driver->user, driver->caller.uid) < 0)
+		die(value);
+	close(fd);
+}
+
 static void
 set_env(struct driver *driver, char *value)
 {
@@ -196,6 +256,8 @@ static const struct {
 	{ "caps", set_caps },	  { "rlimit", set_rlimit },
 	{ "passed", set_passed }, { "open", set_open },
 	{ "groups", set_groups }, { "env", set_env },
+	{ "subuid", set_subuid }, { "subgid", set_subgid },
+	{ "user", set_user },
 };
 
 #define NUMBER(k, f, a) \
@@ -227,6 +289,9 @@ static const struct {
 	NUMBER("timeout", msg.phase_timeout_ms, BOOTSTRAP_PHASE_TIMEOUT_MS),
 	NUMBER("death", msg.parent_death_signal, BOOTSTRAP_PARENT_DEATH_SIGNAL),
 	NUMBER("killafter", kill_after_us, -1),
+	NUMBER("hasname", user.has_name, -1),
+	NUMBER("pwgid", user.gid, -1),
+	NUMBER("anygroup", user.any_group, -1),
 	TEXT("oom", msg.oom_score_adj, BOOTSTRAP_OOM_SCORE_ADJ),
 	TEXT("hostname", msg.hostname, BOOTSTRAP_HOSTNAME),
 	TEXT("domainname", msg.domainname, BOOTSTRAP_DOMAINNAME),

@@ -4,6 +4,7 @@
 and nsexecd (stage_driver.c). What a payload finds, what each failed step says,
 what an ordinary caller gets, and what a kill at the wrong moment leaves.
 """
+import errno
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from harness import (KINDS, ORDINARY_UID, SLOW, TestCase,  # noqa: E402
 UID = ORDINARY_UID
 CALLER = f"caller={UID}:{UID}"
 OWN_MAPS = (f"uidmap=0 {UID} 1", f"gidmap=0 {UID} 1")
+DELEGATED = ("subuid=100000:65536", "subgid=200000:65536")
 ROOT_MAPS = ("uidmap=0 0 4294967295", "gidmap=0 0 4294967295")
 AUTO_MAPS = ("uidmap=0 100000 65536", "gidmap=0 100000 65536")
 # Mount flags and kinds of proto/bootstrap.h.
@@ -365,11 +367,141 @@ class Maps(StageTest):
             run = self.run_stage(
                 CALLER, "new=user", f"uidmap={uid or f'0 {UID} 1'}",
                 f"gidmap={gid or f'0 {UID} 1'}")
-            self.assert_failed(run, "relay", "map-check", 1)
+            self.assert_failed(run, "relay", "map-check",
+                               errno.EINVAL if uid and ";" in uid else 1)
 
     def test_ordinary_caller_may_not_allow_setgroups(self):
         run = self.run_stage(CALLER, "new=user", "setgroups=2", *OWN_MAPS)
         self.assert_failed(run, "relay", "map-check", 1)
+
+    def test_delegated_ranges_are_mapped_and_setgroups_stays(self):
+        run = self.sh(CALLER, *DELEGATED, "new=user,pid,mnt,net,uts,ipc",
+                      f"uidmap=0 {UID} 1;1 100000 65536",
+                      f"gidmap=0 {UID} 1;1 200000 65536", "proc=1",
+                      script="cat /proc/self/uid_map /proc/self/gid_map "
+                      "/proc/self/setgroups; setpriv --reuid 5 --regid 6 "
+                      "--groups 7 sh -c 'id -u; id -g; id -G'")
+        self.assert_ok(run)
+        self.assertEqual([x.split() for x in run.out],
+                         [["0", str(UID), "1"], ["1", "100000", "65536"],
+                          ["0", str(UID), "1"], ["1", "200000", "65536"],
+                          ["allow"], ["5"], ["6"], ["6", "7"]])
+
+    def test_setgroups_stays_denied_without_a_delegated_gid_row(self):
+        for options in ((f"gidmap=0 {UID} 1",),
+                        ("gidmap=0 200000 9", "setgroups=3")):
+            run = self.sh(CALLER, *DELEGATED, "new=user",
+                          "uidmap=0 100000 65536", *options,
+                          script="cat /proc/self/setgroups")
+            self.assert_ok(run)
+            self.assertEqual(run.out, ["deny"])
+        run = self.sh(CALLER, *DELEGATED, "new=user", "setgroups=2",
+                      "uidmap=0 100000 65536", "gidmap=0 200000 9",
+                      script="cat /proc/self/setgroups")
+        self.assertEqual(run.out, ["allow"])
+
+    def test_each_side_is_delegated_by_itself(self):
+        """Uids of a uid range only, and gids of a gid range only."""
+        for uid, gid, side in (("0 200000 1", "0 200000 1", "uid"),
+                               ("0 100000 1", "0 100000 1", "gid"),
+                               ("0 165535 2", "0 200000 1", "uid"),
+                               ("0 99999 2", "0 200000 1", "uid"),
+                               ("0 100000 1", "0 265535 2", "gid"),
+                               ("0 100000 1", "0 0 1", "gid"),
+                               ("0 0 1", "0 200000 1", "uid")):
+            run = self.run_stage(CALLER, *DELEGATED, "new=user",
+                                 f"uidmap={uid}", f"gidmap={gid}")
+            self.assert_failed(run, "relay", "map-check", 1)
+            self.assertIn(f"{side} map row 0: host ids", run.text)
+            self.assertIn(f"allowed: {UID}, ", run.text)
+
+    def mapper_capabilities(self, *maps):
+        """(permitted, effective ones in their order) of the mapper."""
+        trace = self.path("trace")
+        process = subprocess.run(
+            ["strace", "-f", "-o", trace, "-e", "trace=capset",
+             program("tests/integration/stage_driver"), CALLER, *DELEGATED,
+             "new=user", *maps, "--", "/bin/true"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+        self.assert_ok(Run(process.stdout.decode()))
+        with open(trace, encoding="ascii") as f:
+            lines = re.findall(r"effective=(\S+), permitted=(\S+), "
+                               r"inheritable=0\}\) += 0", f.read())
+        names = [tuple(re.sub("1<<CAP_", "", x) for x in line)
+                 for line in lines if line[1] != "0"]
+        self.assertEqual(len({x[1] for x in names}), 1, names)
+        return names[0][1], [x[0] for x in names]
+
+    def test_mapper_has_no_capability_but_what_each_write_needs(self):
+        own, uids, gids = (f"0 {UID} 1", "0 100000 9", "0 200000 9")
+        dac, setuid, setgid = "DAC_OVERRIDE", "SETUID", "SETGID"
+        for uid, gid, permitted, effective in (
+                (own, own, dac, ["0", dac, dac, dac, "0"]),
+                (uids, own, f"{dac}|{setuid}",
+                 ["0", dac, f"{dac}|{setuid}", dac, "0"]),
+                (own, gids, f"{dac}|{setgid}",
+                 ["0", dac, dac, f"{dac}|{setgid}", "0"]),
+                (uids, gids, f"{dac}|{setgid}|{setuid}",
+                 ["0", dac, f"{dac}|{setuid}", f"{dac}|{setgid}", "0"])):
+            with self.subTest(uid=uid, gid=gid):
+                self.assertEqual(
+                    self.mapper_capabilities(f"uidmap={uid}", f"gidmap={gid}"),
+                    (permitted, effective))
+
+    def test_nothing_is_delegated_without_name_or_primary_group(self):
+        maps = ("new=user", "uidmap=0 100000 1", "gidmap=0 200000 1")
+        for option, word in (("hasname=0", "passwd entry"),
+                             ("pwgid=7", "primary")):
+            run = self.run_stage(CALLER, *DELEGATED, option, *maps)
+            self.assert_failed(run, "relay", "map-check", 1)
+            self.assertIn(word, run.text)
+            self.assert_ok(self.run_stage(CALLER, *DELEGATED, option,
+                                          "new=user", *OWN_MAPS))
+        self.assert_ok(self.run_stage(CALLER, *DELEGATED, "pwgid=7",
+                                      "anygroup=1", *maps))
+
+    def test_host_gid_0_is_never_given_away(self):
+        """A mapper with CAP_SETGID could: no rule of the kernel is behind."""
+        everything = ("subuid=0:4294967295", "subgid=0:4294967295")
+        for maps in (("uidmap=0 0 1", "gidmap=0 1 1"),
+                     ("uidmap=0 1 1", "gidmap=0 0 1"),
+                     ("uidmap=0 1 1", "gidmap=0 1 5;5 0 1"),
+                     ("uidmap=0 1 1", "gidmap=0 0 4294967295")):
+            run = self.run_stage(CALLER, *everything, "new=user", *maps)
+            self.assert_failed(run, "relay", "map-check", 1)
+            self.assertIn("host id 0 is never given away", run.text)
+        self.assert_ok(self.run_stage(CALLER, *everything, "new=user",
+                                      "uidmap=0 1 4294967294",
+                                      "gidmap=0 1 4294967294"))
+
+    def test_ids_do_not_wrap_around_to_host_0(self):
+        """The kernel reads 4294967296 as 0 (security of id maps, row 7)."""
+        for text in ("0 4294967296 1", "4294967296 100000 1",
+                     "0 100000 4294967297", "0 4294967295 1",
+                     "0 4294967294 2", "4294967295 100000 1",
+                     "0 18446744073709551616 1", "0 -1 1", "0 0x186a0 1"):
+            for side in ("uid", "gid"):
+                maps = {"uid": "0 100000 1", "gid": "0 200000 1", side: text}
+                run = self.run_stage(CALLER, *DELEGATED, "new=user",
+                                     *(f"{k}map={v}" for k, v in maps.items()))
+                self.assert_failed(run, "relay", "map-check", 22)
+
+    def test_340_delegated_rows_are_mapped_and_no_more(self):
+        long = [f"{i} {100000 + i * 2} 1" for i in range(340)]
+        short = [f"{i} {9000 + i} 1" for i in range(340)]
+        ranges = ("subuid=9000:341:100000:1000", DELEGATED[1])
+        maps = ("new=user", "gidmap=0 200000 1")
+        run = self.sh(CALLER, *ranges, *maps,
+                      "uidmap=" + ";".join(reversed(short)),
+                      script="wc -l </proc/self/uid_map")
+        self.assert_ok(run)
+        self.assertEqual(run.out, ["340"])
+        for rows, word in ((long, "bytes of text"),
+                           (short + ["340 9340 1"], "340")):
+            run = self.run_stage(CALLER, *ranges, *maps,
+                                 "uidmap=" + ";".join(rows))
+            self.assert_failed(run, "relay", "map-check", 22)
+            self.assertIn(word, run.text)
 
     def test_supplementary_groups_cannot_be_dropped(self):
         secret = self.path("secret")
@@ -377,6 +509,13 @@ class Maps(StageTest):
             f.write("x")
         os.chown(secret, 0, 4444)
         os.chmod(secret, 0o704)
+        for script in (f"cat {secret} && echo leaked",
+                       f"setpriv --clear-groups cat {secret} && echo leaked"):
+            run = self.sh(f"caller={UID}:{UID}:4444", *DELEGATED, "new=user",
+                          "uidmap=0 100000 65536", f"gidmap=0 {UID} 1",
+                          script=script)
+            self.assertNotIn("leaked", run.out)
+            self.assertIn(run.code, (1, 127))
         run = self.sh(f"caller={UID}:{UID}:4444", "new=user", *OWN_MAPS,
                       script=f"cat {secret} && echo leaked")
         self.assertNotIn("leaked", run.out)

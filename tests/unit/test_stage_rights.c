@@ -1,61 +1,114 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who gets which ids and capabilities, as pure decisions: mapper_check() and
- * caps_build().
+ * Who gets which capabilities, and which process a mapper takes for its own:
+ * caps_build() and maptarget_check().
  */
 #include "tests/unit/unit.h"
 
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/fd.h"
 #include "spawn/caps.h"
-#include "spawn/mapper.h"
-
-static int
-check(uint32_t host_id, uint32_t size, uint32_t first, uint32_t range_size)
-{
-	struct idmap map = { .n_rows = 1 };
-	struct idmap_range range = { first, range_size };
-
-	map.rows[0] = (struct idmap_row){ 0, host_id, size };
-	return mapper_check(&map, &range, 1);
-}
+#include "spawn/mapset.h"
+#include "spawn/maptarget.h"
 
 static void
-row_must_lie_within_one_range(void **state)
+parent_is_read_past_any_name(void **state)
 {
-	assert_int_equal(check(1000, 1, 1000, 1), 0);
-	assert_int_equal(check(1000, 2, 1000, 1), 1);
-	assert_int_equal(check(999, 1, 1000, 1), 1);
-	assert_int_equal(check(999, 2, 1000, 1), 1);
-	assert_int_equal(check(1001, 1, 1000, 1), 1);
-	assert_int_equal(check(100000, 65536, 100000, 65536), 0);
-	assert_int_equal(check(100000, 65537, 100000, 65536), 1);
-	assert_int_equal(check(0, 1, 1000, 1), 1);
-}
-
-static void
-sums_do_not_wrap(void **state)
-{
-	assert_int_equal(check(4294967295u, 4294967295u, 1000, 1), 1);
-	assert_int_equal(check(1000, 4294967295u, 1000, 1), 1);
-	assert_int_equal(check(4294967295u, 2, 4294967295u, 1), 1);
-	/* A range up to the last id does not reach around to 0. */
-	assert_int_equal(check(0, 1, 4294967290u, 5), 1);
-	assert_int_equal(check(4294967294u, 1, 4294967290u, 5), 0);
-}
-
-static void
-first_row_that_may_not_is_named(void **state)
-{
-	const struct idmap_range ranges[] = { { 1000, 1 }, { 5000, 100 } };
-	struct idmap map = {
-		.rows = { { 0, 1000, 1 }, { 1, 5000, 100 }, { 101, 0, 1 } },
-		.n_rows = 3,
+	static const struct {
+		const char *text;
+		int r;
+		pid_t parent;
+	} table[] = {
+		{ "12 (init) S 7 12 12 0 -1", 0, 7 },
+		{ "12 (a) S 9) S 7 12", 0, 7 },
+		{ "12 () R 2147483647 1", 0, 2147483647 },
+		{ "12 (x) S 0 12", 0, 0 },
+		{ "12 (x) S 2147483648 1", -EBADMSG, 0 },
+		{ "12 (x) S 99999999999999999999999 1", -EBADMSG, 0 },
+		{ "12 (x) S -1 12", -EBADMSG, 0 },
+		{ "12 (x) S 7", -EBADMSG, 0 },
+		{ "12 (x) S ", -EBADMSG, 0 },
+		{ "12 (x)", -EBADMSG, 0 },
+		{ "12 x S 7 12", -EBADMSG, 0 },
+		{ "", -EBADMSG, 0 },
 	};
 
-	assert_int_equal(mapper_check(&map, ranges, 2), 3);
-	assert_int_equal(mapper_check(&map, ranges, 1), 2);
-	assert_int_equal(mapper_check(&map, ranges, 0), 1);
-	map.n_rows = 2;
-	assert_int_equal(mapper_check(&map, ranges, 2), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		pid_t parent = 0;
+
+		assert_int_equal(maptarget_parse_parent(table[i].text, &parent),
+				 table[i].r);
+		assert_int_equal(parent, table[i].parent);
+	}
+}
+
+static void
+target_is_a_child_of_that_parent_in_our_cgroup(void **state)
+{
+	const int proc_fd = open("/proc", O_PATH | O_DIRECTORY);
+	const int dir_fd = open("/proc/self", O_PATH | O_DIRECTORY);
+
+	assert_int_equal(maptarget_check(dir_fd, proc_fd, getppid()), 0);
+	assert_int_equal(maptarget_check(dir_fd, proc_fd, getpid()), -EPERM);
+	close(dir_fd);
+	close(proc_fd);
+}
+
+static void
+target_that_is_gone_is_no_other(void **state)
+{
+	const int proc_fd = open("/proc", O_PATH | O_DIRECTORY);
+	const pid_t pid = fork();
+	char path[32];
+	int dir_fd;
+
+	if (pid == 0)
+		_exit(0);
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	dir_fd = open(path, O_PATH | O_DIRECTORY);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(maptarget_check(dir_fd, proc_fd, getpid()), -ESRCH);
+	close(dir_fd);
+	close(proc_fd);
+}
+
+/* As it would be with a relay that lies. */
+static void
+maps_of_another_process_are_not_written(void **state)
+{
+	const struct mapset set = {
+		.uid_map = "0 1 1\n",
+		.uid_map_size = 6,
+		.proc_fd = open("/proc", O_PATH | O_DIRECTORY),
+		.go_write = -1,
+		.stage = STAGE_MAPPER,
+		.caps = UINT64_C(1) << CAP_SETUID,
+		.parent = getppid(),
+	};
+	struct failure failure = { 0 };
+	char path[40], text[64];
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(mapset_write(&set, pid, &failure), -EPERM);
+	assert_string_equal(failure.step, "map-target");
+	assert_int_equal(failure.error, EPERM);
+	/* and nothing was raised on the way */
+	snprintf(path, sizeof(path), "/proc/%d/setgroups", pid);
+	assert_true(fd_read_file(AT_FDCWD, path, text, sizeof(text)) > 0);
+	assert_string_equal(text, "allow\n");
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(set.proc_fd);
 }
 
 static const struct capset_words full = { 0xff, 0xff, 0xf0 };
@@ -117,9 +170,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(row_must_lie_within_one_range),
-		cmocka_unit_test(sums_do_not_wrap),
-		cmocka_unit_test(first_row_that_may_not_is_named),
+		cmocka_unit_test(parent_is_read_past_any_name),
+		cmocka_unit_test(
+			target_is_a_child_of_that_parent_in_our_cgroup),
+		cmocka_unit_test(target_that_is_gone_is_no_other),
+		cmocka_unit_test(maps_of_another_process_are_not_written),
 		cmocka_unit_test(
 			absent_sets_stay_for_an_admin_and_go_for_others),
 		cmocka_unit_test(named_sets_are_exact),
