@@ -100,6 +100,11 @@ tests_integration_stage_driver_SOURCES = \
 tests_integration_stage_driver_LDFLAGS = $(AM_LDFLAGS) $(ROOT_LDFLAGS)
 tests_integration_stage_driver_LDADD = libnsx-stage.la libnsx-proto.la libnsx-lib.la
 
+# Holds our rights to id maps against newuidmap and newgidmap.
+check_PROGRAMS += tests/integration/maps_probe
+tests_integration_maps_probe_SOURCES = tests/integration/maps_probe.c
+tests_integration_maps_probe_LDADD = libnsx-proto.la libnsx-lib.la
+
 # Interoperation with runc: the project's decoder and encoder as a filter.
 check_PROGRAMS += tests/integration/recode
 tests_integration_recode_SOURCES = tests/integration/recode.c
