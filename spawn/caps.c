@@ -90,9 +90,8 @@ caps_asked(const struct stage_context *context)
 	return none;
 }
 
-/* Drop from the bounding set all that is not in keep. */
-static int
-bounding_set(struct stage_context *context, uint64_t keep)
+int
+caps_drop_bounding(struct stage_context *context, uint64_t keep)
 {
 	unsigned int cap;
 	int held;
@@ -125,7 +124,7 @@ caps_prepare(struct stage_context *context)
 	if (asked.present & BOOTSTRAP_CAPS_BOUNDING)
 		keep = asked.bounding;
 	if ((asked.present & BOOTSTRAP_CAPS_BOUNDING) || !caps_stay(context)) {
-		r = bounding_set(context, keep);
+		r = caps_drop_bounding(context, keep);
 		if (r < 0)
 			return r;
 	}

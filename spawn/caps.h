@@ -31,6 +31,12 @@ must_check int caps_get(struct capset_words *ret);
 void caps_build(const struct bootstrap_caps *asked, bool keep,
 		const struct capset_words *held, struct capset_words *ret);
 
+/*
+ * Drop from the bounding set all that is not in keep; without CAP_SETPCAP only
+ * an admin's start fails.
+ */
+must_check int caps_drop_bounding(struct stage_context *context, uint64_t keep);
+
 /* Before the ids change: bounding set, and keep what is permitted. */
 must_check int caps_prepare(struct stage_context *context);
 /* After they changed: permitted, effective, inheritable, ambient. */

@@ -74,21 +74,11 @@ static int
 set_nice(struct stage_context *context)
 {
 	const struct bootstrap *msg = context->msg;
-	int now;
 
-	if (bootstrap_has(msg, BOOTSTRAP_NICE)) {
-		if (setpriority(PRIO_PROCESS, 0, msg->nice) < 0)
-			return stage_fail(context, "nice", "setpriority", errno,
-					  "%d", msg->nice);
-		return 0;
-	}
-	if (stage_is_admin(context))
-		return 0;
-	/* The spawner's better priority is not the caller's. */
-	errno = 0;
-	now = getpriority(PRIO_PROCESS, 0);
-	if (now < 0 && setpriority(PRIO_PROCESS, 0, 0) < 0)
-		return stage_fail(context, "nice", "setpriority", errno, "0");
+	if (bootstrap_has(msg, BOOTSTRAP_NICE) &&
+	    setpriority(PRIO_PROCESS, 0, msg->nice) < 0)
+		return stage_fail(context, "nice", "setpriority", errno, "%d",
+				  msg->nice);
 	return 0;
 }
 

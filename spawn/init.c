@@ -18,6 +18,7 @@
 #include "lib/fd.h"
 #include "lib/util.h"
 #include "proto/nsplan.h"
+#include "spawn/callerstate.h"
 #include "spawn/caps.h"
 #include "spawn/creds.h"
 #include "spawn/execblock.h"
@@ -214,8 +215,10 @@ stage_init_run(struct stage_context *context)
 	if (r == 0) {
 		/* Not before: the gate and the report need descriptors. */
 		context->step = "rlimits";
-		r = hygiene_rlimits(context);
+		r = callerstate_finish(context);
 	}
+	if (r == 0)
+		r = hygiene_rlimits(context);
 	if (r == 0)
 		r = execblock_exec(context);
 	/* Whoever lets go is gone: nothing was exec'd, and nobody listens. */

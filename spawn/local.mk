@@ -5,6 +5,7 @@ noinst_LTLIBRARIES += libnsx-stage.la
 libnsx_stage_la_CFLAGS = $(STRICT_CFLAGS)
 libnsx_stage_la_LIBADD = libnsx-proto.la
 libnsx_stage_la_SOURCES = \
+	spawn/callerstate.c spawn/callerstate.h \
 	spawn/caps.c spawn/caps.h \
 	spawn/creds.c spawn/creds.h \
 	spawn/devices.c spawn/devices.h \

@@ -26,6 +26,7 @@
 #include "lib/sys.h"
 #include "lib/util.h"
 #include "proto/nsplan.h"
+#include "spawn/callerstate.h"
 #include "spawn/creds.h"
 #include "spawn/fdsetup.h"
 #include "spawn/guard.h"
@@ -91,11 +92,13 @@ static const struct stage_step steps_as_root[] = {
 	{ "relay-plan", relay_plan },
 	{ "relay-open", hygiene_open },
 	{ "map-start", mapper_start },
+	{ "caller-state", callerstate_take },
 	{ "caller-credentials", creds_become_caller },
 };
 
 static const struct stage_step steps_as_caller[] = {
 	{ "keyring", hygiene_keyring },
+	{ "rlimits", callerstate_limit },
 	{ "priority", hygiene_priority },
 	{ "fd-channel", fdsetup_receive },
 	{ "stdio-open", stdio_open },

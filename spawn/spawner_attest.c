@@ -72,36 +72,60 @@ attest_socket(int fd, int type, struct attest_refusal *refusal)
 	return 0;
 }
 
-/* The peer process lives: its pidfd (6.5), else its entry in /proc. */
+/*
+ * The pidfd of the peer: the kernel's own (6.5), else one by its number. That
+ * number may be another process's by now: it is taken for the caller if it is
+ * of the same uid, whose processes may do to each other what they like
+ * (ptrace(2)), so none gains by the other's limits.
+ */
 static int
-attest_alive(int fd, int proc_fd, pid_t pid, struct attest_refusal *refusal)
+attest_pidfd(int fd, int proc_fd, const struct ucred *cred)
+{
+	socklen_t size = sizeof(int);
+	struct proc_stat stat;
+	fd_auto int pidfd = -1;
+	uid_t uid;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0)
+		return fd_steal(&pidfd);
+	pidfd = -1;
+	if (errno != ENOPROTOOPT)
+		return -errno;
+	pidfd = sys_pidfd_open(cred->pid);
+	if (pidfd < 0)
+		return pidfd;
+	if (proc_stat_read(proc_fd, cred->pid, &stat) < 0 ||
+	    stat.state == 'Z' || proc_uid_read(proc_fd, cred->pid, &uid) < 0 ||
+	    uid != cred->uid)
+		return -ESRCH;
+	return fd_steal(&pidfd);
+}
+
+/* The peer process lives. Of an ordinary caller its pidfd is kept. */
+static int
+attest_alive(int fd, int proc_fd, const struct ucred *cred, struct caller *ret,
+	     struct attest_refusal *refusal)
 {
 	struct pollfd p = { .events = POLLIN | POLLRDHUP };
 	fd_auto int pidfd = -1;
-	struct proc_stat stat;
-	socklen_t size = sizeof(int);
 
 	p.fd = fd;
 	if (poll(&p, 1, 0) < 0 ||
 	    (p.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)))
 		return attest_refuse(refusal, ERRCODE_CALLER_GONE, 0,
 				     "the caller's connection is hung up");
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0) {
-		p.fd = pidfd;
-		p.events = POLLIN;
-		p.revents = 0;
-		if (poll(&p, 1, 0) != 0)
-			return attest_refuse(refusal, ERRCODE_CALLER_GONE, 0,
-					     "the caller's process has ended");
-		return 0;
-	}
-	pidfd = -1;
-	if (errno != ENOPROTOOPT)
-		return attest_refuse(refusal, ERRCODE_CALLER_GONE, errno,
+	pidfd = attest_pidfd(fd, proc_fd, cred);
+	if (pidfd < 0)
+		return attest_refuse(refusal, ERRCODE_CALLER_GONE, -pidfd,
 				     "the caller's process has ended");
-	if (proc_stat_read(proc_fd, pid, &stat) < 0 || stat.state == 'Z')
+	p.fd = pidfd;
+	p.events = POLLIN;
+	p.revents = 0;
+	if (poll(&p, 1, 0) != 0)
 		return attest_refuse(refusal, ERRCODE_CALLER_GONE, 0,
 				     "the caller's process has ended");
+	if (cred->uid != 0)
+		ret->pidfd = fd_steal(&pidfd);
 	return 0;
 }
 
@@ -176,6 +200,7 @@ attest_read(int fd, int type, int proc_fd, struct caller *ret,
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
+	ret->pidfd = -1;
 	r = attest_socket(fd, type, refusal);
 	if (r < 0)
 		return r;
@@ -192,7 +217,7 @@ attest_read(int fd, int type, int proc_fd, struct caller *ret,
 		if (r < 0)
 			return r;
 	}
-	r = attest_alive(fd, proc_fd, cred.pid, refusal);
+	r = attest_alive(fd, proc_fd, &cred, ret, refusal);
 	if (r < 0)
 		return r;
 	ret->uid = cred.uid;
@@ -235,6 +260,7 @@ attest_channel(int connection, int proc_fd, const struct caller *caller,
 void
 caller_deinit(struct caller *caller)
 {
+	fd_close(&caller->pidfd);
 	free(caller->groups);
 	caller->groups = NULL;
 	caller->n_groups = 0;

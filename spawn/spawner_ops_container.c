@@ -42,7 +42,7 @@ op_find_container(struct spawner *spawner, const struct request *request,
 		  bool *ret_own)
 {
 	struct attest_refusal refusal = { 0 };
-	struct caller caller = { 0 };
+	struct caller caller = { .pidfd = -1 };
 	int r = 0;
 
 	*ret_own = request->n_fds == 0;

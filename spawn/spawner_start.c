@@ -273,8 +273,8 @@ setup_close_others(const struct stage_input *input, const struct direct *direct)
 	int keep[] = { input->init_channel,  input->relay_report,
 		       input->fd_channel,    input->exec_block,
 		       input->gate_listener, input->target_pidfd,
-		       input->proc_fd,	     direct->go_read,
-		       direct->go_write };
+		       input->proc_fd,	     input->caller->pidfd,
+		       direct->go_read,	     direct->go_write };
 	unsigned int next = 3;
 	size_t i;
 
@@ -487,6 +487,7 @@ setup_bootstrap(struct spawner *spawner, const struct request *request,
 			       .request = request,
 			       .msg = &spawner->bootstrap,
 			       .is_exec = is_exec,
+			       .caller = { .pidfd = -1 },
 			       .leaf_fd = -1,
 			       .gate_fd = -1,
 			       .target_fd = -1,

@@ -35,6 +35,7 @@ struct caller {
 	gid_t *groups;
 	size_t n_groups;
 	pid_t pid;  /* in our pid namespace; 0 if it is not there */
+	int pidfd;  /* of that process; -1 of an admin */
 	bool admin; /* uid 0 of our own user namespace */
 	/* Lent. Delegated ranges; NULL: nobody's were looked up (root). */
 	const struct resolved_user *user;

@@ -31,6 +31,7 @@ stage_context_init(struct stage_context *context,
 	context->proc_fd = input->proc_fd;
 	context->go_read = context->go_write = -1;
 	context->mapper_channel = -1;
+	context->caller_pidfd = input->caller->pidfd;
 	context->parent_pidfd = -1;
 	context->oom_fd = context->offsets_fd = -1;
 	context->init_pidfd = context->ns_fd = -1;

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "lib/err.h"
@@ -50,6 +51,7 @@ struct stage_context {
 	int go_read; /* init waits here for the relay's or mapper's go */
 	int go_write;
 	int mapper_channel; /* relay's end */
+	int caller_pidfd;   /* the process at the caller's end */
 	int parent_pidfd;   /* the spawner, for the parent death signal */
 	int oom_fd;	    /* opened while root, written as the caller */
 	int offsets_fd;	    /* the same, of the relay's own time namespace */
@@ -67,6 +69,9 @@ struct stage_context {
 	pid_t spawner_pid; /* of whom init will be a child */
 	pid_t init_pid;
 	bool told_spawner;
+
+	/* Of an ordinary caller's payload, see callerstate.h. */
+	struct rlimit limits[RLIM_NLIMITS];
 
 	char **argv; /* of the payload, see execblock.h */
 	char **env;

@@ -179,7 +179,8 @@ if HAVE_CMOCKA
 STAGE_TESTS = \
 	tests/unit/test_stage_execblock \
 	tests/unit/test_stage_files \
-	tests/unit/test_stage_rights
+	tests/unit/test_stage_rights \
+	tests/unit/test_stage_state
 check_PROGRAMS += $(STAGE_TESTS)
 TESTS += $(STAGE_TESTS)
 STAGE_TEST_LIBS = libnsx-stage.la libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
@@ -192,6 +193,9 @@ tests_unit_test_stage_files_LDADD = $(STAGE_TEST_LIBS)
 tests_unit_test_stage_rights_SOURCES = tests/unit/test_stage_rights.c tests/unit/unit.h
 tests_unit_test_stage_rights_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_stage_rights_LDADD = $(STAGE_TEST_LIBS)
+tests_unit_test_stage_state_SOURCES = tests/unit/test_stage_state.c tests/unit/unit.h
+tests_unit_test_stage_state_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_stage_state_LDADD = $(STAGE_TEST_LIBS)
 endif
 
 # The spawner's modules that stand alone.

@@ -87,12 +87,32 @@ driver_init(struct driver *driver)
 	driver->msg.gate = GATE_CHANNEL;
 	driver->caller.groups = driver->groups;
 	driver->caller.admin = true;
+	/* The one who asks is us, whatever uid it is said to have. */
+	driver->caller.pid = getpid();
+	driver->caller.pidfd = sys_pidfd_open(getpid());
 	driver->listener = driver->block_fd = -1;
 	for (i = 0; i < 3; i++) {
 		driver->fds[driver->n_fds++] = (int)i;
 		driver->msg.stdio[i].kind = BOOTSTRAP_STDIO_FD;
 		driver->msg.stdio[i].fd_index = (uint32_t)i;
 	}
+}
+
+/* Somebody who connected, asked and ended. */
+static void
+let_caller_go(struct driver *driver)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	if (pid == 0)
+		_exit(0);
+	close(driver->caller.pidfd);
+	driver->caller.pid = pid;
+	driver->caller.pidfd = sys_pidfd_open(pid);
+	if (waitpid(pid, NULL, 0) < 0)
+		die("waitpid");
 }
 
 static void
@@ -286,6 +306,8 @@ main(int argc, char **argv)
 	if (i + 1 >= argc)
 		die("no command");
 	set_command(&driver, argv + i + 1);
+	if (driver.caller_gone)
+		let_caller_go(&driver);
 	open_channels(&driver);
 	input = make_input(&driver);
 	if (driver.use_relay || driver.kill_relay || driver.kill_after_us ||

@@ -18,7 +18,8 @@ struct driver {
 	size_t n_fds;
 	char env[65536];
 	size_t env_size;
-	bool block, abort_gate, kill_relay, no_send, look_up, use_relay;
+	bool block, abort_gate, kill_relay, no_send, look_up, use_relay,
+		caller_gone;
 	uint64_t own[N_NS_KINDS];
 	uint32_t kill_after_us; /* the relay, at a moment of chance */
 	bool has_child;

@@ -310,6 +310,7 @@ static const struct {
 	FLAG("nosend", no_send, -1),
 	FLAG("lookup", look_up, -1),
 	FLAG("relay", use_relay, -1),
+	FLAG("gone", caller_gone, -1),
 };
 
 static bool

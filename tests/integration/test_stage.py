@@ -7,6 +7,7 @@ what an ordinary caller gets, and what a kill at the wrong moment leaves.
 import errno
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -597,6 +598,43 @@ class Process(StageTest):
     def test_better_nice_is_refused_to_an_ordinary_caller(self):
         run = self.run_stage(CALLER, "nice=-5")
         self.assertEqual(run.failure[:2], ("relay", "nice"), run.text)
+
+    def test_ordinary_payload_has_its_callers_limits_and_priorities(self):
+        script = "cat /proc/self/limits; nice; cat /proc/self/oom_score_adj;" \
+            "cut -d' ' -f41 /proc/self/stat; taskset -p $$"
+
+        def begin():
+            for what, soft, hard in ((resource.RLIMIT_NOFILE, 61, 62),
+                                     (resource.RLIMIT_CORE, 5, 6),
+                                     (resource.RLIMIT_NPROC, 900, 901)):
+                resource.setrlimit(what, (soft, hard))
+            os.nice(3)
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            os.sched_setaffinity(0, [0])
+            with open("/proc/self/oom_score_adj", "w", encoding="ascii") as f:
+                f.write("123")
+        run = self.sh(CALLER, script=script, preexec_fn=begin)
+        self.assert_ok(run)
+        self.assertEqual(run.out[-4:-1], ["3", "123", "3"])
+        self.assertTrue(run.out[-1].endswith(": 1"), run.text)
+        for line in ("Max open files            61 62",
+                     "Max core file size        5 6",
+                     "Max processes             900 901"):
+            self.assertIn(re.sub(" +", " ", line),
+                          re.sub(" +", " ", run.text))
+
+    def test_raising_a_limit_is_refused_before_anything_is_made(self):
+        def begin():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (50, 100))
+        run = self.run_stage(CALLER, "rlimit=7:101:101", preexec_fn=begin)
+        self.assert_failed(run, "relay", "rlimits", 1)
+        run = self.sh(CALLER, "rlimit=7:100:100", script="ulimit -n",
+                      preexec_fn=begin)
+        self.assertEqual(run.out, ["100"])
+
+    def test_a_caller_that_is_gone_is_refused(self):
+        run = self.run_stage(CALLER, "gone=1")
+        self.assert_failed(run, "relay", "caller-state", 3)
 
     def test_limits_are_exact_even_when_tiny(self):
         run = self.sh("rlimit=7:5:9", "rlimit=4:0:0",
