@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/ttrpc_frame.h"
 
@@ -255,6 +256,11 @@ check_known(struct check *check, const ProtobufCFieldDescriptor *field,
 		check->estimate += inner->sizeof_message;
 		return check_message(check, inner, wire->data, wire->size);
 	}
+	/* A C string would end there, and be another text than was sent. */
+	if (field->type == PROTOBUF_C_TYPE_STRING && wire->size > 0 &&
+	    memchr(wire->data, '\0', wire->size))
+		return refuse(check, -EBADMSG, "field %s: a NUL byte in a text",
+			      field->name);
 	if (wire->wire == 2)
 		check->estimate += wire->size + 16;
 	else

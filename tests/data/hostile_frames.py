@@ -242,7 +242,14 @@ row("a method with a slash", call(b"/nsexec.v1.Nsexec/Version"),
     (1, UNKNOWN, "method /nsexec"))
 row("a method that is no UTF-8", call(b"\xff\xfe\n"),
     (1, UNKNOWN, "method \\xff\\xfe\\x0a"))
-row("a method with a NUL byte", call(b"Version\0x"), (1, 0, ""))
+row("a method with a NUL byte", call(b"Version\0x"),
+    (1, INVALID, "a NUL byte in a text"))
+row("an id with a NUL byte", call(b"State", field(1, b"a\0b")),
+    (1, INTERNAL, "field id: a NUL byte in a text"))
+row("a name with a NUL byte", spec(field(2, b"a\0b")),
+    (1, INTERNAL, "field name: a NUL byte in a text"))
+row("a label with a NUL byte", spec(field(17, b"A=b\0c")),
+    (1, INTERNAL, "field labels: a NUL byte in a text"))
 row("a method of 200,000 bytes", call(b"M" * 200000),
     (1, UNKNOWN, "method MMMM"))
 row("a timeout below 0",
