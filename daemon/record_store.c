@@ -215,13 +215,30 @@ record_store_numbering(struct daemon *daemon)
 	free(numbering.viewers);
 }
 
-/* -EBADMSG also for a file that is no regular file of ours. */
+/*
+ * -EBADMSG if it is not a regular file that nsexecd made: another's, one that
+ * others may write, or one that has a second name somewhere.
+ */
+static int
+file_check_ours(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+	    st.st_nlink != 1 || (st.st_mode & 022) != 0)
+		return -EBADMSG;
+	return 0;
+}
+
 static int
 file_read(struct record_store *store, const char *name, uint8_t **ret,
 	  size_t *ret_size)
 {
 	free_auto uint8_t *data = malloc(RECORD_MAX + 1);
 	ssize_t size;
+	int r;
 
 	if (!data)
 		return -ENOMEM;
@@ -229,6 +246,9 @@ file_read(struct record_store *store, const char *name, uint8_t **ret,
 				O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
+	r = file_check_ours(fd);
+	if (r < 0)
+		return r;
 	size = fd_read_all(fd, data, RECORD_MAX);
 	if (size < 0)
 		return (int)size;
@@ -285,6 +305,20 @@ record_store_load_numbering(struct daemon *daemon)
 	return r;
 }
 
+/* A record under another name than its own is a copy, and older than it. */
+static int
+record_check_name(const Nsexec__Record__Task *record, const char *name)
+{
+	char own[NAME_MAX_SIZE];
+
+	if (record->exec_id)
+		snprintf(own, sizeof(own), "%s@%s", record->id,
+			 record->exec_id);
+	else
+		snprintf(own, sizeof(own), "%s", record->id);
+	return strcmp(own, name) == 0 ? 0 : -EBADMSG;
+}
+
 static void
 file_load(struct daemon *daemon, const char *name,
 	  void (*fn)(struct daemon *daemon, const Nsexec__Record__Task *record))
@@ -297,7 +331,11 @@ file_load(struct daemon *daemon, const char *name,
 	r = file_read(daemon->records, name, &data, &size);
 	if (r == 0)
 		r = record_task_decode(data, size, &record);
+	if (r == 0)
+		r = record_check_name(record, name);
 	if (r < 0) {
+		if (record)
+			nsexec__record__task__free_unpacked(record, NULL);
 		file_set_aside(daemon->records, name, r);
 		return;
 	}
