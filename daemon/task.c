@@ -34,6 +34,7 @@
 #include "lib/fd.h"
 #include "lib/sys.h"
 
+#define TRACED_POLL_MS 100
 #define ORPHAN_POLL_MS 50
 #define ORPHAN_POLLS 200u /* 10 s: some inits reap slowly */
 
@@ -316,6 +317,20 @@ any_on_pidfd(struct task *task, struct task_input *input)
 	task_clean_up(task);
 }
 
+/*
+ * A traced process that ended is told to its tracer first, and the spawner sees
+ * no zombie until that one has waited for it (ptrace(2)); the pidfd is readable
+ * all the while and says nothing new when it is so far.
+ */
+static void
+look_again_if_traced(struct task *task)
+{
+	if (task->pidfd >= 0 && fd_wait_readable(task->pidfd, 0) > 0 &&
+	    task_arm(task, TRACED_POLL_MS) < 0)
+		log_error("container %s: no memory to wait for its tracer",
+			  task->container->id);
+}
+
 static void
 gate_on_status(struct task *task, struct task_input *input)
 {
@@ -323,8 +338,10 @@ gate_on_status(struct task *task, struct task_input *input)
 
 	if (input->msg->execed) {
 		run(task);
-		if (!task->exited)
+		if (!task->exited) {
+			look_again_if_traced(task);
 			return;
+		}
 		exit = exit_from(input->msg);
 		task_exit(task, &exit);
 	} else if (task->exited) {
@@ -335,6 +352,8 @@ gate_on_status(struct task *task, struct task_input *input)
 		   task->timer) {
 		/* no channel tells the moment of exec: look again soon */
 		watch_timer_set(task->timer, TASK_POLL_MS);
+	} else if (task->state == TASK_CREATED) {
+		look_again_if_traced(task);
 	}
 }
 
@@ -343,8 +362,10 @@ running_on_status(struct task *task, struct task_input *input)
 {
 	struct task_exit exit;
 
-	if (!task->exited)
+	if (!task->exited) {
+		look_again_if_traced(task);
 		return;
+	}
 	exit = exit_from(input->msg);
 	task_exit(task, &exit);
 }

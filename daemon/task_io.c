@@ -136,6 +136,9 @@ task_on_timer(void *userdata)
 		task_clean_up(task);
 	} else if (task->orphan) {
 		task_dispatch(task, TASK_ON_LOST, &input);
+	} else if (task->state == TASK_RUNNING || task->state == TASK_CREATED) {
+		/* No phase with a deadline: see look_again_if_traced(). */
+		task_ask_status(task);
 	} else if (now < task->deadline_ms) {
 		task_ask_status(task);
 		watch_timer_set(task->timer, TASK_POLL_MS);
