@@ -104,7 +104,8 @@ zygote_parse(struct zygote *zygote, size_t size, size_t n_fds)
 		return -EBADMSG;
 	_Static_assert(sizeof(gid_t) == sizeof(start.groups[0]), "u32");
 	memcpy(zygote->groups, start.groups, sizeof(zygote->groups));
-	zygote->caller = (struct caller){ .uid = start.uid,
+	zygote->caller = (struct caller){ .pidfd = -1,
+					  .uid = start.uid,
 					  .gid = start.gid,
 					  .groups = zygote->groups,
 					  .n_groups = start.n_groups,

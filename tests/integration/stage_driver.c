@@ -98,7 +98,7 @@ driver_init(struct driver *driver)
 	}
 }
 
-/* Somebody who connected, asked and ended. */
+/* Somebody who connected, asked and ended; and whose pid is ours by now. */
 static void
 let_caller_go(struct driver *driver)
 {
@@ -109,7 +109,6 @@ let_caller_go(struct driver *driver)
 	if (pid == 0)
 		_exit(0);
 	close(driver->caller.pidfd);
-	driver->caller.pid = pid;
 	driver->caller.pidfd = sys_pidfd_open(pid);
 	if (waitpid(pid, NULL, 0) < 0)
 		die("waitpid");

@@ -605,7 +605,7 @@ class Process(StageTest):
 
         def begin():
             for what, soft, hard in ((resource.RLIMIT_NOFILE, 61, 62),
-                                     (resource.RLIMIT_CORE, 5, 6),
+                                     (resource.RLIMIT_MSGQUEUE, 5, 6),
                                      (resource.RLIMIT_NPROC, 900, 901)):
                 resource.setrlimit(what, (soft, hard))
             os.nice(3)
@@ -618,7 +618,7 @@ class Process(StageTest):
         self.assertEqual(run.out[-4:-1], ["3", "123", "3"])
         self.assertTrue(run.out[-1].endswith(": 1"), run.text)
         for line in ("Max open files            61 62",
-                     "Max core file size        5 6",
+                     "Max msgqueue size         5 6",
                      "Max processes             900 901"):
             self.assertIn(re.sub(" +", " ", line),
                           re.sub(" +", " ", run.text))
