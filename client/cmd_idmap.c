@@ -371,22 +371,6 @@ highest_id(const struct space *space)
 	return highest;
 }
 
-static json_t *
-json_rows(const struct idmap *map)
-{
-	json_t *rows = json_array();
-	size_t i;
-
-	for (i = 0; i < map->n_rows; i++)
-		json_array_append_new(
-			rows,
-			json_pack("{s:I, s:I, s:I}", "container_id",
-				  (json_int_t)map->rows[i].container_id,
-				  "host_id", (json_int_t)map->rows[i].host_id,
-				  "size", (json_int_t)map->rows[i].size));
-	return rows;
-}
-
 static int
 show_space(const struct options *options, struct space *space,
 	   enum idmap_preset preset, json_t *result)
@@ -400,7 +384,7 @@ show_space(const struct options *options, struct space *space,
 		return report(options, space, &error);
 	if (ctl_json(options->ctl)) {
 		json_object_set_new(result, space->name,
-				    json_rows(&space->map));
+				    ctl_json_idmap(&space->map));
 		return 0;
 	}
 	for (i = 0; i < space->map.n_rows; i++)

@@ -120,6 +120,9 @@ int ctl_exit_status(const struct nsexec_exit *exit);
 bool ctl_json(const struct ctl *ctl);
 /* Bytes as a JSON string: what is no UTF-8 becomes \xNN. NULL -> null. */
 json_t *ctl_json_text(const char *text);
+/* A map as [{container_id, host_id, size}, ...]. */
+struct idmap;
+json_t *ctl_json_idmap(const struct idmap *map);
 json_t *ctl_json_error(const struct nsexec_error *error);
 json_t *ctl_json_exit(const struct nsexec_exit *exit);
 json_t *ctl_json_info(const struct nsexec_info *info);

@@ -13,6 +13,7 @@
 #include "client/ctl.h"
 #include "lib/text.h"
 #include "lib/util.h"
+#include "proto/idmap.h"
 
 bool
 ctl_json(const struct ctl *ctl)
@@ -32,6 +33,21 @@ ctl_json_text(const char *text)
 		return json_string(text);
 	return json_string(
 		text_escape(escaped, sizeof(escaped), text, strlen(text)));
+}
+
+json_t *
+ctl_json_idmap(const struct idmap *map)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < map->n_rows; i++)
+		json_array_append_new(
+			rows,
+			json_pack("{s:I, s:I, s:I}", "container_id",
+				  (json_int_t)map->rows[i].container_id,
+				  "host_id", (json_int_t)map->rows[i].host_id,
+				  "size", (json_int_t)map->rows[i].size));
+	return rows;
 }
 
 static void

@@ -57,21 +57,6 @@ struct side {
 	struct idmap map;
 };
 
-static json_t *
-rows_to_json(const struct idmap *map)
-{
-	json_t *rows = json_array();
-
-	for (size_t i = 0; i < map->n_rows; i++)
-		json_array_append_new(
-			rows,
-			json_pack("{s:I, s:I, s:I}", "container_id",
-				  (json_int_t)map->rows[i].container_id,
-				  "host_id", (json_int_t)map->rows[i].host_id,
-				  "size", (json_int_t)map->rows[i].size));
-	return rows;
-}
-
 static bool
 is_decision(const struct nsexec_step *step)
 {
@@ -87,7 +72,7 @@ print_json(const struct ctl *ctl, const struct nsexec_plan *plan,
 
 	for (size_t i = 0; i < 2; i++)
 		json_object_set_new(root, sides[i].name,
-				    rows_to_json(&sides[i].map));
+				    ctl_json_idmap(&sides[i].map));
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const struct nsexec_step *step = &plan->steps[i];
 		json_t *row;

@@ -174,12 +174,16 @@ starting_child(struct task *task, struct task_input *input)
 		input->fd = -1;
 }
 
-static void
-fail_record(struct task *task, int r)
+/* On record, or it fails and goes. */
+static bool
+record_or_fail(struct task *task, Nsexec__Record__Stage stage)
 {
 	struct error error;
 	struct failure failure;
+	int r = record_store_write(task->daemon, task, stage);
 
+	if (r == 0)
+		return true;
 	failure_set(&failure, STAGE_DAEMON, "write-record", "rename", -r, "%s",
 		    task->container->id);
 	error_from_failure(&error, &failure);
@@ -187,6 +191,7 @@ fail_record(struct task *task, int r)
 	error_hint(&error, "is the run directory full or read-only?");
 	task_kill(task);
 	task_fail(task, &error);
+	return false;
 }
 
 /*
@@ -199,12 +204,8 @@ commit(struct task *task)
 {
 	int r;
 
-	r = record_store_write(task->daemon, task,
-			       NSEXEC__RECORD__STAGE__COMMIT);
-	if (r < 0) {
-		fail_record(task, r);
+	if (!record_or_fail(task, NSEXEC__RECORD__STAGE__COMMIT))
 		return;
-	}
 	task->state = TASK_COMMITTED;
 	r = fd_send(task->channel, "G", 1, NULL, 0);
 	(void)r;
@@ -216,14 +217,8 @@ commit(struct task *task)
 static void
 wait_at_gate(struct task *task)
 {
-	int r;
-
-	r = record_store_write(task->daemon, task,
-			       NSEXEC__RECORD__STAGE__CREATED);
-	if (r < 0) {
-		fail_record(task, r);
+	if (!record_or_fail(task, NSEXEC__RECORD__STAGE__CREATED))
 		return;
-	}
 	task->state = TASK_CREATED;
 	watch_timer_set(task->timer, -1);
 	task_count(task, false);

@@ -370,19 +370,17 @@ setup_clone_relay(struct setup *setup)
 
 /* A direct init that comes to nothing: answered already; killed, reaped. */
 static void
-setup_abandon(struct setup *setup, pid_t pid, int *take_pidfd)
+setup_abandon(struct setup *setup, pid_t pid)
 {
+	struct spawner *spawner = setup->spawner;
 	struct start start = { .name = setup->name,
-			       .answered = true,
 			       .gated = setup->made_gate,
-			       .relay = pid,
-			       .relay_fd = fd_steal(take_pidfd),
+			       .relay_fd = -1,
 			       .report_fd = -1 };
 
-	(void)sys_pidfd_send_signal(start.relay_fd, SIGKILL);
 	setup->made_leaf = false;
 	setup->made_gate = false;
-	flight_begin(setup->spawner, &start);
+	flight_drop(spawner, flight_begin(spawner, &start), pid);
 }
 
 /* Init at once: maps, go, answer. */
@@ -420,7 +418,7 @@ setup_clone_direct(struct setup *setup, const struct stage_input *input)
 		/* Which code that is nsexecd knows, as of a stage's. */
 		answer_error(spawner, started.conn_id, started.seq,
 			     &(struct answer_error){ .failure = &failure });
-		setup_abandon(setup, started.pid, &pidfd);
+		setup_abandon(setup, started.pid);
 		return r;
 	}
 	setup->made_leaf = false;

@@ -124,7 +124,7 @@ on_awaited(void *userdata, int fd, unsigned int events)
 }
 
 /* Turn the loop until this fd can be read. */
-static void
+void
 await_fd(struct core_fixture *fixture, int fd)
 {
 	struct watch *watch;

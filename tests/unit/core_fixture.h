@@ -73,6 +73,8 @@ struct status_answer {
 };
 void spawner_say_status(struct core_fixture *fixture,
 			const struct status_answer *status);
+/* Until there is something to read; it is left there. */
+void await_fd(struct core_fixture *fixture, int fd);
 void child_kill(struct core_fixture *fixture);
 void stage_say_ready(struct core_fixture *fixture);
 void stage_say_failed(struct core_fixture *fixture, const char *step,

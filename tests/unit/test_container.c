@@ -71,6 +71,46 @@ record_comes_before_each_step(void **state)
 }
 
 static void
+the_gate_opens_with_child_and_created_comes_with_ready(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t call = call_run(fixture, "c", NULL);
+	char types[128];
+
+	spawner_expect(fixture, OP_START);
+	spawner_say_child(fixture, fixture->seq);
+	stage_expect_gate(fixture);
+	assert_int_equal(record_stage(fixture, "c"),
+			 NSEXEC__RECORD__STAGE__COMMIT);
+	assert_string_equal(event_types(fixture, types, sizeof(types)), "");
+	stage_say_ready(fixture);
+	stage_close(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &running);
+	assert_false(answer_to(fixture, call)->failed);
+	assert_string_equal(event_types(fixture, types, sizeof(types)),
+			    "created started");
+}
+
+/* It ends with the gate's byte unread: its end of the channel is reset. */
+static void
+what_a_stage_said_before_a_reset_is_heard(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t call = call_run(fixture, "c", NULL);
+	const struct error *error;
+
+	spawner_expect(fixture, OP_START);
+	spawner_say_child(fixture, fixture->seq);
+	await_fd(fixture, fixture->init_channel);
+	stage_say_failed(fixture, "cwd", "chdir", ENOENT);
+	stage_close(fixture);
+	error = &answer_to(fixture, call)->error;
+	assert_string_equal(error->failure.step, "cwd");
+	assert_int_equal(error->failure.error, ENOENT);
+}
+
+static void
 ready_may_come_before_child(void **state)
 {
 	struct core_fixture *fixture = *state;
@@ -441,6 +481,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(record_comes_before_each_step),
+		TEST(the_gate_opens_with_child_and_created_comes_with_ready),
+		TEST(what_a_stage_said_before_a_reset_is_heard),
 		TEST(ready_may_come_before_child),
 		TEST(end_of_file_without_exec_is_no_start),
 		TEST(exec_failure_has_its_errno_and_path),
