@@ -12,6 +12,7 @@
 #include "lib/fd.h"
 #include "lib/sys.h"
 #include "lib/text.h"
+#include "spawn/spawner_log.h"
 
 #define CGROUP_DEPTH_MAX 16
 #define CGROUP_RESOLVE \
@@ -119,8 +120,9 @@ cgroup_owner_memory(const struct cgroup_root *root, const char *dir)
 {
 	fd_auto int fd = -1;
 
-	if (cgroup_open_at(root->fd, dir, O_RDONLY | O_DIRECTORY, &fd) >= 0)
-		(void)cgroup_memory_enable(fd);
+	if (cgroup_open_at(root->fd, dir, O_RDONLY | O_DIRECTORY, &fd) < 0 ||
+	    !cgroup_memory_enable(fd))
+		log_error(errno, "cannot count OOM kills below cgroup %s", dir);
 }
 
 int

@@ -209,7 +209,7 @@ check_PROGRAMS += $(SPAWNER_TESTS)
 TESTS += $(SPAWNER_TESTS)
 SPAWNER_TEST_LIBS = libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
 tests_unit_test_spawner_cgroup_SOURCES = tests/unit/test_spawner_cgroup.c \
-	spawn/spawner_cgroup.c spawn/spawner_proc.c
+	spawn/spawner_cgroup.c spawn/spawner_log.c spawn/spawner_proc.c
 tests_unit_test_spawner_cgroup_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_spawner_cgroup_LDADD = $(SPAWNER_TEST_LIBS)
 tests_unit_test_spawner_child_SOURCES = tests/unit/test_spawner_child.c \
@@ -221,7 +221,7 @@ tests_unit_test_spawner_options_SOURCES = tests/unit/test_spawner_options.c \
 tests_unit_test_spawner_options_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_spawner_options_LDADD = $(SPAWNER_TEST_LIBS)
 tests_unit_test_spawner_proc_SOURCES = tests/unit/test_spawner_proc.c \
-	spawn/spawner_cgroup.c spawn/spawner_proc.c
+	spawn/spawner_cgroup.c spawn/spawner_log.c spawn/spawner_proc.c
 tests_unit_test_spawner_proc_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_spawner_proc_LDADD = $(SPAWNER_TEST_LIBS)
 endif
