@@ -15,7 +15,8 @@ libnsx_proto_la_SOURCES = \
 	proto/nsplan.c proto/nsplan.h \
 	proto/ops.c proto/ops.h \
 	proto/policy.c proto/policy_match.c proto/policy.h \
-	proto/resolve.c proto/resolve.h
+	proto/resolve.c proto/resolve.h \
+	proto/who.c proto/who.h
 libnsx_proto_la_LIBADD = libnsx-lib.la
 
 # Bootstrap messages for people: text, JSON, diff, lint. Not for the daemons.

@@ -24,6 +24,7 @@ enum op_kind {
 	OP_KIND_STRUCT, /* exactly as long as the field */
 	OP_KIND_PIDS,
 	OP_KIND_FAILURE,
+	OP_KIND_WHO,
 };
 
 /* min and max are for OP_KIND_U32; size for OP_KIND_STRUCT. */
@@ -54,8 +55,9 @@ static const struct op_attr_row rows[] = {
 	SLOT(CODE) = { OP_KIND_U32, FIELD(code), 0, 255 },
 	SLOT(RULE) = { OP_KIND_TEXT, FIELD(rule) },
 	SLOT(OOM_KILLS) = { OP_KIND_U64, FIELD(oom_kills) },
+	SLOT(WHO) = { OP_KIND_WHO, FIELD(who) },
 };
-_Static_assert(ARRAY_SIZE(rows) == OP_ATTR_OOM_KILLS - OP_ATTR_CONTAINER + 1,
+_Static_assert(ARRAY_SIZE(rows) == OP_ATTR_WHO - OP_ATTR_CONTAINER + 1,
 	       "every attribute has a row");
 _Static_assert(ARRAY_SIZE(rows) <= 32, "present is 32 bits");
 
@@ -202,6 +204,10 @@ field_decode(const struct op_attr_row *row, const struct nlmsg_attr *attr,
 		return 0;
 	case OP_KIND_FAILURE:
 		return op_failure_decode(attr, &msg->failure);
+	case OP_KIND_WHO:
+		msg->who = attr->value;
+		msg->n_who = attr->size;
+		return 0;
 	}
 	return -EBADMSG;
 }

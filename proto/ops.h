@@ -29,13 +29,17 @@
  *   STOP  62012  (uid 0 only) end nsexecd cleanly, do not start it again
  *                -> DONE when it is gone
  *   PROCESSES 62013 CONTAINER, UID = owner -> DONE with PIDS
+ *   WHO   62014  fd: a caller's connection -> WHO answer | ERROR (the caller is
+ *                gone, or has no number here). Once a connection, before its
+ *                first request is looked at; may wait for the resolver
  *
  * OPEN, SIGNAL and KILL_ALL may carry UID, the container's owner; else it is
  * the caller, and for uid 0 or without a caller the one owner that has this id.
  * The caller's connection is one that was accepted from a listener bound by
  * root in the file system; anything else is refused.
  *
- * Answers: DONE 62100, ERROR 62101, CHILD 62102, STATUS 62103, ENTRY 62104.
+ * Answers: DONE 62100, ERROR 62101, CHILD 62102, STATUS 62103, ENTRY 62104,
+ * WHO 62105 (with the attribute WHO: struct who, proto/who.h).
  * On the init channel, from a stage to nsexecd: READY 62110, FAILED 62111.
  * CHILD carries one fd: the pidfd of init.
  */
@@ -63,6 +67,7 @@ enum op {
 	OP_KEEP,
 	OP_STOP,
 	OP_PROCESSES,
+	OP_WHO,
 	OP_END, /* one past the last */
 
 	ANSWER_DONE = 62100,
@@ -70,6 +75,7 @@ enum op {
 	ANSWER_CHILD,
 	ANSWER_STATUS,
 	ANSWER_ENTRY,
+	ANSWER_WHO,
 
 	REPORT_READY = 62110,
 	REPORT_FAILED,
@@ -92,6 +98,7 @@ enum op_attr {
 	OP_ATTR_CODE,	    /* u32: enum errcode (proto/errcode.h) */
 	OP_ATTR_RULE,	    /* text: which rule was broken */
 	OP_ATTR_OOM_KILLS,  /* u64: of its cgroup until now; absent: unknown */
+	OP_ATTR_WHO,	    /* struct who: who_decode() */
 };
 
 struct op_rusage {
@@ -122,6 +129,8 @@ struct op_message {
 	uint64_t namespaces[8];
 	const uint8_t *pids; /* unaligned u32[n_pids], borrowed */
 	size_t n_pids;
+	const uint8_t *who; /* unaligned, borrowed, not yet checked */
+	size_t n_who;
 	struct failure failure;
 	const char *rule; /* borrowed */
 };

@@ -79,6 +79,7 @@ libnsx_spawner_la_SOURCES = \
 	spawn/spawner_ops.c spawn/spawner_ops.h \
 	spawn/spawner_ops_child.c \
 	spawn/spawner_ops_container.c \
+	spawn/spawner_ops_who.c \
 	spawn/spawner_options.c spawn/spawner_options.h \
 	spawn/spawner_proc.c spawn/spawner_proc.h \
 	spawn/spawner_process.c spawn/spawner_process.h \

@@ -108,6 +108,12 @@ static const struct op_row op_rows[] = {
 	[OP_PROCESSES - OP_START] = { .fn = op_processes,
 				      .name = "processes",
 				      .required = ATTR(CONTAINER) | ATTR(UID) },
+	/* Tells what the kernel says of a peer whose connection nsexecd holds
+	 * already; changes nothing. */
+	[OP_WHO - OP_START] = { .fn = op_who,
+				.name = "who",
+				.min_fds = 1,
+				.max_fds = 1 },
 };
 _Static_assert(ARRAY_SIZE(op_rows) == OP_END - OP_START,
 	       "one row for each operation");

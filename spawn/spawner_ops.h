@@ -59,4 +59,8 @@ void op_processes(struct spawner *spawner, const struct request *request,
 void op_cgroup_remove(struct spawner *spawner, const struct request *request,
 		      const struct op_message *msg);
 
+/* spawner_ops_who.c */
+void op_who(struct spawner *spawner, const struct request *request,
+	    const struct op_message *msg);
+
 #endif

@@ -31,6 +31,7 @@ PROTO_TESTS = \
 	tests/unit/test_policy_check \
 	tests/unit/test_policy_json \
 	tests/unit/test_resolve \
+	tests/unit/test_who \
 	tests/unit/test_text \
 	tests/unit/test_vfork
 check_PROGRAMS += $(PROTO_TESTS)
@@ -79,6 +80,9 @@ tests_unit_test_policy_json_LDADD = libnsx-policy.la $(PROTO_TEST_LIBS)
 tests_unit_test_resolve_SOURCES = tests/unit/test_resolve.c
 tests_unit_test_resolve_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_resolve_LDADD = $(PROTO_TEST_LIBS)
+tests_unit_test_who_SOURCES = tests/unit/test_who.c
+tests_unit_test_who_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_who_LDADD = $(PROTO_TEST_LIBS)
 tests_unit_test_vfork_SOURCES = tests/unit/test_vfork.c
 tests_unit_test_vfork_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vfork_LDADD = $(PROTO_TEST_LIBS)
