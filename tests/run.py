@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run suites, add up their counts, hold skips against the checked-in list.
 
-usage: tests/run.py [--tree NAME=DIR]... [--logs DIR] SUITE...
+usage: tests/run.py [--tree NAME=DIR]... [--logs DIR] [--jobs N] SUITE...
 SUITE is NAME=COMMAND; these forms are built in:
   unit@TREE           every tests/unit program of that build tree
   corpus@TREE         every fuzz target over its checked-in corpus
   fuzzer@TREE         every libFuzzer program of that tree for some seconds
   integration@TREE[:NAME,...]   every tests/integration/test_*.py, or those
+
+NAME=COMMAND suites run first, each alone, in their order; then the others, N
+at a time (default: 1), those last and alone whose file has a line
+"ALONE = ..." with the reason (they measure time).
 
 A suite counts by what it prints: TAP lines (cmocka), or a last line
 "N passed, N failed, N skipped". A command that ends badly without a failed
@@ -16,6 +20,7 @@ line of tests/expected_skips.txt names counts as a failure.
 Last line: "N passed, N failed, N skipped".
 """
 import argparse
+import concurrent.futures
 import fnmatch
 import glob
 import os
@@ -23,6 +28,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -38,6 +44,7 @@ ONE = "echo 1 passed, 0 failed, 0 skipped || " \
 class Totals:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
+        self.lock = threading.Lock()  # held while a suite's lines are said
 
     def add(self, passed, failed, skipped):
         self.passed += passed
@@ -122,16 +129,18 @@ def run_suite(name, argv, env, logs, expected, totals):
         if not is_expected(expected, name, test, reason):
             why.append(f"skip not in tests/expected_skips.txt: "
                        f"{test}: {reason}")
-    totals.add(passed, failed + len(why), skipped)
-    print(f"{name}: {passed} passed, {failed + len(why)} failed, "
-          f"{skipped} skipped ({time.monotonic() - began:.1f} s)", flush=True)
-    for line in why:
-        print(f"  FAIL {name}: {line}")
-    for test, reason in skips:
-        print(f"  skip {test}: {reason}")
-    if failed or why:
-        print("".join(f"    | {line}\n" for line in text.splitlines()[-60:]),
-              end="", flush=True)
+    with totals.lock:
+        totals.add(passed, failed + len(why), skipped)
+        print(f"{name}: {passed} passed, {failed + len(why)} failed, "
+              f"{skipped} skipped ({time.monotonic() - began:.1f} s)")
+        for line in why:
+            print(f"  FAIL {name}: {line}")
+        for test, reason in skips:
+            print(f"  skip {test}: {reason}")
+        if failed or why:
+            print("".join(f"    | {line}\n"
+                          for line in text.splitlines()[-60:]), end="")
+        sys.stdout.flush()
 
 
 def fuzz_targets():
@@ -182,24 +191,52 @@ def suites(words, trees):
             yield f"{name}@{tree}", argv, extra
 
 
+def is_alone(argv):
+    """Does the suite's file say that nothing else may run beside it?"""
+    if not argv[-1].endswith(".py"):
+        return False
+    with open(argv[-1], encoding="utf-8") as f:
+        return any(line.startswith("ALONE = ") for line in f)
+
+
+def run_all(todo, jobs, run):
+    """Call run(*row) of every row, as many at a time as its kind allows."""
+    steps = [row for row in todo if row[1][0] == "bash" and "@" not in row[0]]
+    rest = [row for row in todo if row not in steps]
+    alone = [row for row in rest if jobs > 1 and is_alone(row[1])]
+    for row in steps:
+        run(*row)
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for done in [pool.submit(run, *row) for row in rest
+                     if row not in alone]:
+            done.result()
+    for row in alone:
+        run(*row)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tree", action="append", default=[])
     parser.add_argument("--logs", default=os.path.join(TOP, "build", "logs"))
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("suite", nargs="+")
     options = parser.parse_args()
     trees = dict(item.split("=", 1) for item in options.tree)
     expected = read_expected(os.path.join(TOP, "tests/expected_skips.txt"))
     os.makedirs(options.logs, exist_ok=True)
     totals = Totals()
-    for name, argv, extra in suites(options.suite, trees):
+
+    def run(name, argv, extra):
         env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP",
                    PYTHONDONTWRITEBYTECODE="1", **extra)
         if not os.path.exists(argv[0]) and "/" in argv[0]:
-            print(f"  FAIL {name}: {argv[0]} is not built")
-            totals.add(0, 1, 0)
-            continue
+            with totals.lock:
+                print(f"  FAIL {name}: {argv[0]} is not built")
+                totals.add(0, 1, 0)
+            return
         run_suite(name, argv, env, options.logs, expected, totals)
+
+    run_all(list(suites(options.suite, trees)), options.jobs, run)
     print(totals)
     sys.exit(1 if totals.failed else 0)
 

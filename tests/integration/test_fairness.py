@@ -15,6 +15,8 @@ from harness import SLOW, TestCase, main, wait_for  # noqa: E402
 from ttrpc_client import (  # noqa: E402
     DATA, HEADER, Client, Closed, RpcError)
 
+ALONE = "compares latencies"
+
 FLOODER, HONEST, OTHER = 60001, 60002, 60003
 ME = os.path.abspath(__file__)
 

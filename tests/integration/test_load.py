@@ -10,6 +10,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from harness import KINDS, SLOW, TestCase, main, wait_for  # noqa: E402
 from ttrpc_client import Client, RpcError  # noqa: E402
 
+ALONE = "bounds what takes long"
+
 REQUEST = 1
 
 

@@ -29,6 +29,8 @@ from pb import Schema
 from test_fairness import acting_as, user_client
 from ttrpc_client import API, Client, Closed, RpcError
 
+ALONE = "bounds latencies under attack"
+
 LONG = os.environ.get("NSX_LONG") == "1"
 OTHER_UID = 54399
 
