@@ -17,6 +17,7 @@
 struct launcher_config {
 	const char *run_dir;	 /* absolute or relative; made if missing */
 	const char *cgroup_root; /* absolute v2 directory; NULL = default */
+	const char *policy_dir;	 /* absolute; NULL = there is no policy */
 	bool detach;		 /* return as soon as the instance is ready */
 	/* Further options for the worker ("--log-level", "debug"): lent. */
 	const char *const *worker_args;

@@ -35,6 +35,7 @@
 #endif
 
 #define SPAWNER_NAME "nsexec-spawner"
+#define RESOLVER_NAME "nsexec-resolver"
 #define SPAWNER_DIR_IN_USE 3
 #define ARGS_MAX 4096
 
@@ -259,24 +260,33 @@ launch_connect(const struct launch *launch, int *ret_fd)
 	return 0;
 }
 
-/* Beside our own executable (a build tree), else where it is installed. */
+/* Beside our own executable (a build tree). -ENOENT: nothing is there. */
+static int
+launch_path_beside(const char *name, char path[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	char *slash;
+
+	if (n <= 0)
+		return -ENOENT;
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	if (!slash ||
+	    (size_t)(slash - path) + strlen(name) + 2 > PATH_MAX)
+		return -ENOENT;
+	memcpy(slash + 1, name, strlen(name) + 1);
+	return access(path, X_OK) < 0 ? -ENOENT : 0;
+}
+
+/* There, else where it is installed. */
 static int
 launch_open_spawner(int *ret_fd)
 {
 	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	char *slash;
 	int fd = -1;
 
-	if (n > 0) {
-		path[n] = '\0';
-		slash = strrchr(path, '/');
-		if (slash && (size_t)(slash - path) + sizeof(SPAWNER_NAME) + 1 <
-				     sizeof(path)) {
-			memcpy(slash + 1, SPAWNER_NAME, sizeof(SPAWNER_NAME));
-			fd = open(path, O_RDONLY | O_CLOEXEC);
-		}
-	}
+	if (launch_path_beside(SPAWNER_NAME, path) == 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		fd = open(NSX_LIBEXECDIR "/" SPAWNER_NAME,
 			  O_RDONLY | O_CLOEXEC);
@@ -295,8 +305,8 @@ static _Noreturn void
 launch_exec_spawner(const struct launch *launch, int program_fd, int ready_fd)
 {
 	const struct launcher_config *config = launch->config;
-	char uid[16], gid[16], ready[16];
-	char *argv[16] = { SPAWNER_NAME, "--run-dir",  (char *)launch->dir,
+	char uid[16], gid[16], ready[16], resolver[PATH_MAX];
+	char *argv[20] = { SPAWNER_NAME, "--run-dir",  (char *)launch->dir,
 			   "--user-uid", uid,	       "--user-gid",
 			   gid,		 "--ready-fd", ready };
 	char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
@@ -313,6 +323,15 @@ launch_exec_spawner(const struct launch *launch, int program_fd, int ready_fd)
 	if (config->cgroup_root) {
 		argv[n++] = "--cgroup-root";
 		argv[n++] = (char *)config->cgroup_root;
+	}
+	if (config->policy_dir) {
+		argv[n++] = "--policy-dir";
+		argv[n++] = (char *)config->policy_dir;
+	}
+	/* Else it looks where that is installed. */
+	if (launch_path_beside(RESOLVER_NAME, resolver) == 0) {
+		argv[n++] = "--resolver";
+		argv[n++] = resolver;
 	}
 	sigemptyset(&none);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || setsid() < 0 ||

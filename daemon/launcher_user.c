@@ -18,7 +18,7 @@
 
 #define LAUNCHER_USER "nsexecd"
 #define LAUNCHER_UID_FIRST 61184
-#define LAUNCHER_UID_LAST 65519
+#define LAUNCHER_UID_LAST 65499 /* resolvers' begin there */
 
 /* Mark the numbers of the range that some process runs under. */
 static int

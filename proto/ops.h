@@ -32,6 +32,8 @@
  *   WHO   62014  fd: a caller's connection -> WHO answer | ERROR (the caller is
  *                gone, or has no number here). Once a connection, before its
  *                first request is looked at; may wait for the resolver
+ *   RELOAD 62015 (uid 0 only) read the policy anew -> DONE when its rules are in
+ *                force | ERROR with RULE = why they are not; the old ones stay
  *
  * OPEN, SIGNAL and KILL_ALL may carry UID, the container's owner; else it is
  * the caller, and for uid 0 or without a caller the one owner that has this id.
@@ -68,6 +70,7 @@ enum op {
 	OP_STOP,
 	OP_PROCESSES,
 	OP_WHO,
+	OP_RELOAD,
 	OP_END, /* one past the last */
 
 	ANSWER_DONE = 62100,

@@ -64,15 +64,19 @@ nsexec_spawner_LDADD = libnsx-spawner.la libnsx-stage.la libnsx-proto.la \
 nsexec_spawner_SOURCES = spawn/spawner.c
 noinst_LTLIBRARIES += libnsx-spawner.la
 libnsx_spawner_la_CFLAGS = $(STRICT_CFLAGS)
+libnsx_spawner_la_CPPFLAGS = $(AM_CPPFLAGS) -DNSX_LIBEXECDIR='"$(libexecdir)"'
 libnsx_spawner_la_SOURCES = \
 	spawn/spawner.h \
 	spawn/spawner_attest.c spawn/spawner_attest.h \
 	spawn/spawner_cgroup.c spawn/spawner_cgroup.h \
 	spawn/spawner_cgroup_root.c \
 	spawn/spawner_child.c spawn/spawner_child.h \
+	spawn/spawner_confine.c spawn/spawner_confine.h \
 	spawn/spawner_conn.c spawn/spawner_conn.h \
+	spawn/spawner_defer.c spawn/spawner_defer.h \
 	spawn/spawner_flight.c spawn/spawner_flight.h \
 	spawn/spawner_gate.c spawn/spawner_gate.h \
+	spawn/spawner_identity.c spawn/spawner_identity.h \
 	spawn/spawner_keeper.c spawn/spawner_keeper.h \
 	spawn/spawner_log.c spawn/spawner_log.h \
 	spawn/spawner_loop.c spawn/spawner_loop.h \
@@ -81,12 +85,16 @@ libnsx_spawner_la_SOURCES = \
 	spawn/spawner_ops_container.c \
 	spawn/spawner_ops_who.c \
 	spawn/spawner_options.c spawn/spawner_options.h \
+	spawn/spawner_policy.c spawn/spawner_policy.h \
 	spawn/spawner_proc.c spawn/spawner_proc.h \
 	spawn/spawner_process.c spawn/spawner_process.h \
+	spawn/spawner_program.c spawn/spawner_program.h \
 	spawn/spawner_removal.c spawn/spawner_removal.h \
+	spawn/spawner_resolver.c spawn/spawner_resolver.h \
 	spawn/spawner_rundir.c spawn/spawner_rundir.h \
 	spawn/spawner_start.c spawn/spawner_start.h \
 	spawn/spawner_sweep.c \
+	spawn/spawner_who.c spawn/spawner_who.h \
 	spawn/spawner_worker.c \
 	spawn/spawner_zygote.c spawn/spawner_zygote.h \
 	spawn/zygote.c spawn/zygote.h

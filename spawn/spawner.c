@@ -36,6 +36,8 @@ spawner_on_signal(struct spawner *spawner, void *userdata, uint32_t events)
 		return;
 	if (info.ssi_signo == SIGCHLD) {
 		sweep_soon(spawner);
+	} else if (info.ssi_signo == SIGHUP) {
+		policy_reload(spawner);
 	} else if (spawner->options.system) {
 		/* systemd's KillMode=process leaves the containers alone. */
 		spawner->loop.quit = true;
@@ -119,6 +121,7 @@ spawner_init(struct spawner *spawner)
 	spawner->loop.timers[TIMER_WORKER].fn = keeper_on_timer;
 	spawner->loop.timers[TIMER_IDLE].fn = spawner_on_idle;
 	spawner->loop.timers[TIMER_ZYGOTES].fn = zygotes_on_timer;
+	spawner->loop.timers[TIMER_RESOLVER].fn = defer_on_timer;
 	spawner->rundir.fd = -1;
 	spawner->rundir.gates_fd = -1;
 	spawner->rundir.pid_fd = -1;
@@ -128,6 +131,7 @@ spawner_init(struct spawner *spawner)
 	start_table_init(&spawner->starts);
 	keeper_init(&spawner->keeper);
 	zygotes_init(&spawner->zygotes);
+	resolver_init(&spawner->resolver);
 }
 
 static void
@@ -135,6 +139,9 @@ spawner_deinit(struct spawner *spawner)
 {
 	conn_table_deinit(spawner);
 	zygotes_deinit(spawner);
+	defer_deinit(spawner);
+	resolver_deinit(spawner);
+	policy_deinit(spawner);
 	start_table_deinit(spawner);
 	keeper_deinit(spawner);
 	child_table_deinit(&spawner->children);
@@ -156,6 +163,8 @@ spawner_open_places(struct spawner *spawner)
 	r = proc_open(&spawner->proc_fd);
 	if (r == 0)
 		r = stage_own_namespaces(spawner->proc_fd, spawner->namespaces);
+	if (r == 0)
+		r = confinement_read_own(spawner->proc_fd, &spawner->own);
 	if (r < 0) {
 		log_error(-r, "cannot open a procfs");
 		return r;
@@ -231,6 +240,8 @@ spawner_start(struct spawner *spawner)
 		log_error(-r, "cannot make an event loop");
 		return r;
 	}
+	resolver_open(spawner);
+	policy_open(spawner);
 	keeper_adopt(spawner);
 	if (spawner->keeper.state == KEEPER_NONE) {
 		r = rundir_make_worker_pid(&spawner->rundir,

@@ -13,12 +13,18 @@
 #include "proto/nsplan.h"
 #include "spawn/spawner_cgroup.h"
 #include "spawn/spawner_child.h"
+#include "spawn/spawner_confine.h"
 #include "spawn/spawner_conn.h"
+#include "spawn/spawner_defer.h"
+#include "spawn/spawner_identity.h"
 #include "spawn/spawner_keeper.h"
 #include "spawn/spawner_loop.h"
+#include "spawn/spawner_policy.h"
 #include "spawn/spawner_removal.h"
+#include "spawn/spawner_resolver.h"
 #include "spawn/spawner_rundir.h"
 #include "spawn/spawner_start.h"
+#include "spawn/spawner_who.h"
 #include "spawn/spawner_zygote.h"
 
 struct spawner_options {
@@ -28,6 +34,10 @@ struct spawner_options {
 	bool system;		   /* under systemd: no keeper, no end */
 	uid_t worker_uid;
 	gid_t worker_gid;
+	const char *resolver; /* its program */
+	uid_t resolver_uid;   /* 0: choose one */
+	gid_t resolver_gid;
+	const char *policy_dir; /* NULL = there is no policy */
 	bool detach;	 /* no standard error once we listen */
 	int ready_fd;	 /* one byte when we listen; -1 = none */
 	int listener_fd; /* passed by systemd; -1 = bind one */
@@ -38,6 +48,7 @@ struct spawner {
 	struct rlimit core_limit, fd_limit; /* as we found them */
 	int proc_fd;
 	uint64_t namespaces[N_NS_KINDS]; /* our own, by inode */
+	struct confinement own;
 	int signal_fd;
 	bool ending; /* told to: ends with the worker and the last child */
 	struct watch signal_watch;
@@ -50,6 +61,11 @@ struct spawner {
 	struct removal_table removals;
 	struct keeper keeper;
 	struct zygote_pool zygotes;
+	struct resolver resolver;
+	struct identity_table identities;
+	struct policy_state policy;
+	struct defer_table deferred;
+	struct who_table whos;
 	struct bootstrap bootstrap; /* the START being read */
 	uint8_t message[NLMSG_MAX];
 };

@@ -101,7 +101,7 @@ attest_pidfd(int fd, int proc_fd, const struct ucred *cred)
 	return fd_steal(&pidfd);
 }
 
-/* The peer process lives. Of an ordinary caller its pidfd is kept. */
+/* The peer process lives. Its pidfd is kept. */
 static int
 attest_alive(int fd, int proc_fd, const struct ucred *cred, struct caller *ret,
 	     struct attest_refusal *refusal)
@@ -124,8 +124,7 @@ attest_alive(int fd, int proc_fd, const struct ucred *cred, struct caller *ret,
 	if (poll(&p, 1, 0) != 0)
 		return attest_refuse(refusal, ERRCODE_CALLER_GONE, 0,
 				     "the caller's process has ended");
-	if (cred->uid != 0)
-		ret->pidfd = fd_steal(&pidfd);
+	ret->pidfd = fd_steal(&pidfd);
 	return 0;
 }
 
@@ -223,7 +222,7 @@ attest_read(int fd, int type, int proc_fd, struct caller *ret,
 	ret->uid = cred.uid;
 	ret->gid = cred.gid;
 	ret->pid = cred.pid;
-	ret->admin = cred.uid == 0;
+	ret->owner = cred.uid;
 	return attest_groups(fd, ret, refusal);
 }
 

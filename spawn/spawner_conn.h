@@ -64,6 +64,9 @@ struct request {
 	size_t size;
 	int fds[FD_MSG_MAX];
 	size_t n_fds;
+	/* Of one that waited for the resolver (spawner_defer.h). */
+	bool resolved;	     /* its caller's account was */
+	int64_t deadline_ms; /* 0: it did not wait */
 };
 
 void conn_table_init(struct conn_table *table);

@@ -35,6 +35,7 @@ enum timer {
 	TIMER_WORKER,	/* keeper: start again, or end of patience */
 	TIMER_IDLE,	/* a private instance without work ends */
 	TIMER_ZYGOTES,	/* start those anew that have died */
+	TIMER_RESOLVER, /* a run, or who waits for one, is overdue */
 	N_TIMERS,
 };
 

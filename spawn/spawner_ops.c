@@ -114,6 +114,10 @@ static const struct op_row op_rows[] = {
 				.name = "who",
 				.min_fds = 1,
 				.max_fds = 1 },
+	/* uid 0 wrote the files that are read. */
+	[OP_RELOAD - OP_START] = { .fn = op_reload,
+				   .name = "reload",
+				   .root_only = true },
 };
 _Static_assert(ARRAY_SIZE(op_rows) == OP_END - OP_START,
 	       "one row for each operation");

@@ -31,6 +31,21 @@ op_fail_container(struct spawner *spawner, const struct request *request,
 	ops_fail(spawner, request, &failure);
 }
 
+/* What the policy calls it. Who deletes kills as well. */
+static uint32_t
+op_verbs(const struct request *request)
+{
+	switch (request->type) {
+	case OP_OPEN:
+		return POLICY_VERB_BIT(POLICY_VERB_START);
+	case OP_KILL_ALL:
+		return POLICY_VERB_BIT(POLICY_VERB_SIGNAL) |
+		       POLICY_VERB_BIT(POLICY_VERB_DELETE);
+	default:
+		return POLICY_VERB_BIT(POLICY_VERB_SIGNAL);
+	}
+}
+
 /*
  * Which container is meant, and may the peer of fd (if one came) act on it.
  * Without a connection it is nsexecd's own wish: *ret_own. 0, or -errno and
@@ -41,28 +56,27 @@ op_find_container(struct spawner *spawner, const struct request *request,
 		  const struct op_message *msg, struct container_name *ret,
 		  bool *ret_own)
 {
-	struct attest_refusal refusal = { 0 };
 	struct caller caller = { .pidfd = -1 };
 	int r = 0;
 
 	*ret_own = request->n_fds == 0;
 	if (!*ret_own) {
-		r = attest_caller(request->fds[0], spawner->proc_fd, &caller,
-				  &refusal);
-		caller_deinit(&caller); /* the groups: not asked for here */
+		r = who_admit(spawner, request, request->fds[0], &caller);
+		if (r == 0)
+			r = who_check_verb(spawner, request, &caller,
+					   op_verbs(request));
+		caller_deinit(&caller); /* groups and pidfd: not asked for */
 	}
-	if (r < 0) {
-		ops_refuse_caller(spawner, request, &refusal);
+	if (r < 0)
 		return r;
-	}
 	memcpy(ret->id, msg->container, strlen(msg->container) + 1);
 	if (op_has(msg, OP_ATTR_UID))
 		ret->owner = msg->uid;
 	else if (*ret_own || caller.admin)
 		r = cgroup_find_owner(&spawner->cgroups, ret->id, &ret->owner);
 	else
-		ret->owner = caller.uid;
-	if (r == 0 && !*ret_own && !caller.admin && caller.uid != ret->owner)
+		ret->owner = caller.owner;
+	if (r == 0 && !*ret_own && !caller.admin && caller.owner != ret->owner)
 		r = -ENOENT;
 	if (r < 0)
 		op_fail_container(

@@ -18,6 +18,12 @@
 
 #define SYSTEM_RUN_DIR "/run/nsexecd"
 #define SYSTEM_USER "nsexecd"
+#define SYSTEM_POLICY_DIR "/etc/nsexecd"
+#define RESOLVER_USER "nsexec-resolver"
+#define RESOLVER_PATH NSX_LIBEXECDIR "/nsexec-resolver"
+/* Of systemd's dynamic uids; the launcher chooses nsexecd's below these. */
+#define RESOLVER_UID_FIRST 65500
+#define RESOLVER_UID_LAST 65519
 #define LISTEN_FIRST_FD 3 /* sd_listen_fds(3) */
 #define PASSWD_MAX (1024 * 1024)
 
@@ -25,6 +31,7 @@ static const char usage[] =
 	"Usage: nsexec-spawner --run-dir DIR --user-uid N --user-gid N "
 	"[--cgroup-root PATH] [--ready-fd N] [--detach]\n"
 	"       nsexec-spawner --system [--user-uid N --user-gid N]\n"
+	"Both: [--resolver PATH] [--resolver-uid N] [--policy-dir DIR]\n"
 	"The root side of nsexecd: parent of every container process.\n"
 	"It is started by nsexecd --run-dir, or by systemd with --system.\n";
 
@@ -34,6 +41,9 @@ enum {
 	OPTION_UID,
 	OPTION_GID,
 	OPTION_READY_FD,
+	OPTION_RESOLVER,
+	OPTION_RESOLVER_UID,
+	OPTION_POLICY_DIR,
 	OPTION_SYSTEM,
 	OPTION_DETACH,
 	OPTION_HELP,
@@ -46,6 +56,9 @@ static const struct option long_options[] = {
 	{ "user-uid", required_argument, NULL, OPTION_UID },
 	{ "user-gid", required_argument, NULL, OPTION_GID },
 	{ "ready-fd", required_argument, NULL, OPTION_READY_FD },
+	{ "resolver", required_argument, NULL, OPTION_RESOLVER },
+	{ "resolver-uid", required_argument, NULL, OPTION_RESOLVER_UID },
+	{ "policy-dir", required_argument, NULL, OPTION_POLICY_DIR },
 	{ "system", no_argument, NULL, OPTION_SYSTEM },
 	{ "detach", no_argument, NULL, OPTION_DETACH },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -125,18 +138,91 @@ options_find_user(const char *passwd, const char *name, unsigned int *ret_uid,
 	return -ENOENT;
 }
 
+static bool
+options_has_uid(const char *passwd, unsigned int wanted)
+{
+	const char *line = passwd, *end, *colon;
+	unsigned int uid, gid;
+
+	for (; *line; line = *end ? end + 1 : end) {
+		end = strchrnul(line, '\n');
+		colon = memchr(line, ':', (size_t)(end - line));
+		if (colon &&
+		    options_read_user(colon + 1, end, &uid, &gid) == 0 &&
+		    uid == wanted)
+			return true;
+	}
+	return false;
+}
+
+int
+options_find_free_uid(const char *passwd, unsigned int taken, unsigned int *ret)
+{
+	unsigned int uid;
+
+	for (uid = RESOLVER_UID_LAST; uid >= RESOLVER_UID_FIRST; uid--)
+		if (uid != taken && !options_has_uid(passwd, uid)) {
+			*ret = uid;
+			return 0;
+		}
+	return -ENOENT;
+}
+
 static int
-options_system_user(struct spawner_options *options)
+options_read_passwd(char **ret)
 {
 	free_auto char *text = malloc(PASSWD_MAX);
 	ssize_t n;
-	int r;
 
 	if (!text)
 		return -ENOMEM;
 	n = fd_read_file(AT_FDCWD, "/etc/passwd", text, PASSWD_MAX);
-	if (n < 0)
+	if (n == -ENOENT)
+		text[0] = '\0';
+	else if (n < 0)
 		return (int)n;
+	*ret = text;
+	text = NULL;
+	return 0;
+}
+
+/*
+ * An id of its own: what parses files may not touch nsexecd, nor the reverse.
+ */
+static int
+options_resolver(struct spawner_options *options)
+{
+	free_auto char *text = NULL;
+	int r;
+
+	if (!options->resolver)
+		options->resolver = RESOLVER_PATH;
+	if (options->resolver_uid != 0)
+		return 0;
+	r = options_read_passwd(&text);
+	if (r == 0 &&
+	    (options_find_user(text, RESOLVER_USER, &options->resolver_uid,
+			       &options->resolver_gid) < 0 ||
+	     options->resolver_uid == 0 || options->resolver_gid == 0 ||
+	     options->resolver_uid == options->worker_uid)) {
+		r = options_find_free_uid(text, options->worker_uid,
+					  &options->resolver_uid);
+		options->resolver_gid = options->resolver_uid;
+	}
+	if (r < 0)
+		log_error(-r, "cannot choose a uid for the resolver");
+	return r;
+}
+
+static int
+options_system_user(struct spawner_options *options)
+{
+	free_auto char *text = NULL;
+	int r;
+
+	r = options_read_passwd(&text);
+	if (r < 0)
+		return r;
 	r = options_find_user(text, SYSTEM_USER, &options->worker_uid,
 			      &options->worker_gid);
 	if (r < 0)
@@ -206,6 +292,17 @@ options_one(struct spawner_options *options, int option, const char *value)
 		if (r == 0)
 			options->ready_fd = (int)number;
 		break;
+	case OPTION_RESOLVER:
+		options->resolver = value;
+		break;
+	case OPTION_RESOLVER_UID:
+		r = options_number(value, UINT32_MAX - 1,
+				   &options->resolver_uid);
+		options->resolver_gid = options->resolver_uid;
+		break;
+	case OPTION_POLICY_DIR:
+		options->policy_dir = value;
+		break;
 	case OPTION_SYSTEM:
 		options->system = true;
 		break;
@@ -238,15 +335,18 @@ options_parse(struct spawner_options *ret, int argc, char **argv, char **env)
 	if (r == 0 && ret->system) {
 		if (!ret->run_dir)
 			ret->run_dir = SYSTEM_RUN_DIR;
+		if (!ret->policy_dir)
+			ret->policy_dir = SYSTEM_POLICY_DIR;
 		r = options_system(ret, env);
 		if (r < 0)
 			return r;
 	}
 	/* uid 0 would make every caller's daemon an admin's. */
 	if (r < 0 || optind != argc || !ret->run_dir ||
-	    ret->run_dir[0] != '/' || ret->worker_uid == 0) {
+	    ret->run_dir[0] != '/' || ret->worker_uid == 0 ||
+	    ret->resolver_uid == ret->worker_uid) {
 		fputs(usage, stderr);
 		return -EINVAL;
 	}
-	return 0;
+	return options_resolver(ret);
 }

@@ -21,6 +21,12 @@ must_check int options_parse(struct spawner_options *ret, int argc, char **argv,
 must_check int options_find_user(const char *passwd, const char *name,
 				 unsigned int *ret_uid, unsigned int *ret_gid);
 /*
+ * Pure: an id for the resolver, that passwd has no line of and that is not
+ * taken. -ENOENT.
+ */
+must_check int options_find_free_uid(const char *passwd, unsigned int taken,
+				     unsigned int *ret);
+/*
  * Pure: index of name in the colon-separated text of LISTEN_FDNAMES.
  * -ENOENT.
  */

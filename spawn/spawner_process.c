@@ -61,7 +61,8 @@ process_set_limits(struct spawner *spawner)
 }
 
 /*
- * TERM and INT end us; CHLD says that it is worth to look for strays. PIPE is
+ * TERM and INT end us; CHLD says that it is worth to look for strays; HUP, that
+ * the policy has changed. PIPE is
  * blocked, for the sake of lines to a standard error that nobody reads. All
  * dispositions are the default: with SIGCHLD ignored there were no zombies.
  */
@@ -77,6 +78,7 @@ process_set_signals(struct spawner *spawner)
 	sigaddset(&seen, SIGTERM);
 	sigaddset(&seen, SIGINT);
 	sigaddset(&seen, SIGCHLD);
+	sigaddset(&seen, SIGHUP);
 	blocked = seen;
 	sigaddset(&blocked, SIGPIPE);
 	if (sigprocmask(SIG_SETMASK, &blocked, NULL) < 0)

@@ -161,11 +161,12 @@ setup_attest(struct setup *setup)
 	int proc_fd = setup->spawner->proc_fd;
 	int r;
 
-	r = attest_caller(setup->fds[FD_ROLE_CALLER], proc_fd, &setup->caller,
-			  &refusal);
-	if (r == 0 && setup->fds[FD_ROLE_FD_CHANNEL] >= 0)
-		r = attest_channel(setup->fds[FD_ROLE_FD_CHANNEL], proc_fd,
-				   &setup->caller, &refusal);
+	r = who_admit(setup->spawner, setup->request,
+		      setup->fds[FD_ROLE_CALLER], &setup->caller);
+	if (r < 0 || setup->fds[FD_ROLE_FD_CHANNEL] < 0)
+		return r;
+	r = attest_channel(setup->fds[FD_ROLE_FD_CHANNEL], proc_fd,
+			   &setup->caller, &refusal);
 	if (r < 0)
 		ops_refuse_caller(setup->spawner, setup->request, &refusal);
 	return r;
@@ -233,7 +234,7 @@ setup_target(struct setup *setup)
 	int r;
 
 	if (!child || strcmp(child->name.id, setup->name.id) != 0 ||
-	    (!setup->caller.admin && child->name.owner != setup->caller.uid))
+	    (!setup->caller.admin && child->name.owner != setup->caller.owner))
 		return setup_refuse(setup, ERRCODE_NOT_FOUND,
 				    "no such container of this caller");
 	setup->name.owner = child->name.owner;
@@ -466,7 +467,7 @@ setup_run(struct setup *setup)
 		return r;
 	memcpy(setup->name.id, setup->msg->container,
 	       strlen(setup->msg->container) + 1);
-	setup->name.owner = setup->caller.uid;
+	setup->name.owner = setup->caller.owner;
 	r = setup->is_exec ? setup_target(setup) : setup_make_leaf(setup);
 	if (r < 0)
 		return r;

@@ -26,6 +26,7 @@
 
 #define STAGE_MAX_GROUPS 65536
 
+struct policy_rights;
 struct resolved_user;
 
 /* Who asked, as the kernel says of the connection. */
@@ -36,9 +37,12 @@ struct caller {
 	size_t n_groups;
 	pid_t pid;  /* in our pid namespace; 0 if it is not there */
 	int pidfd;  /* of that process; -1 of an admin */
-	bool admin; /* uid 0 of our own user namespace */
+	bool admin; /* by the policy: who keeps the spawner's rights */
+	uid_t owner; /* whose containers: the uid, or whose delegated id it is */
 	/* Lent. Delegated ranges; NULL: nobody's were looked up (root). */
 	const struct resolved_user *user;
+	/* Lent. What the policy says; NULL: nothing. */
+	const struct policy_rights *rights;
 };
 
 /* All fds are lent by the spawner; -1 = none. The stage owns its copies. */

@@ -222,7 +222,7 @@ tests_unit_test_spawner_child_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_spawner_child_LDADD = $(SPAWNER_TEST_LIBS)
 tests_unit_test_spawner_options_SOURCES = tests/unit/test_spawner_options.c \
 	spawn/spawner_log.c spawn/spawner_options.c
-tests_unit_test_spawner_options_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_spawner_options_CFLAGS = $(UNIT_CFLAGS) -DNSX_LIBEXECDIR='"/nowhere"'
 tests_unit_test_spawner_options_LDADD = $(SPAWNER_TEST_LIBS)
 tests_unit_test_spawner_proc_SOURCES = tests/unit/test_spawner_proc.c \
 	spawn/spawner_cgroup.c spawn/spawner_log.c spawn/spawner_proc.c

@@ -22,11 +22,12 @@ from harness import cgroup2_mount, program, tree, wait_for
 WORKER_UID = 61999
 HEADER = struct.Struct("=IHHII")
 (START, EXEC, OPEN, SIGNAL, KILL_ALL, STATUS, REAP, LIST, PIDFD, CGROUP_REMOVE,
- PING, KEEP, STOP, PROCESSES) = range(62000, 62014)
-DONE, ERROR, CHILD, STATUS_ANSWER, ENTRY = range(62100, 62105)
+ PING, KEEP, STOP, PROCESSES, WHO, RELOAD) = range(62000, 62016)
+DONE, ERROR, CHILD, STATUS_ANSWER, ENTRY, WHO_ANSWER = range(62100, 62106)
 REPORT_READY, REPORT_FAILED = 62110, 62111
 (CONTAINER, PID, SIGNAL_NUMBER, UID, START_TIME, EXECED, EXITED, WAIT_STATUS,
- RUSAGE, NAMESPACES, PIDS, FAILURE, CODE, RULE) = range(28201, 28215)
+ RUSAGE, NAMESPACES, PIDS, FAILURE, CODE, RULE, OOM_KILLS,
+ WHO_RECORD) = range(28201, 28217)
 # proto/errcode.h
 (NONE, INVALID_ARGUMENT, MAP_INVALID, NS_TYPE_MISMATCH, NOT_FOUND, GONE,
  CONFLICT, FAILED_PRECONDITION, PERMISSION_DENIED, MAP_DENIED, NS_DENIED,
@@ -204,6 +205,8 @@ class Spawner:
             self.cgroup = None
         else:
             self.options += ["--cgroup-root", self.cgroup]
+        if "--resolver" not in options:
+            self.options += ["--resolver", program("nsexec-resolver")]
         self.log_path = os.path.join(self.base, "log")
         self.process = None
         self.start()

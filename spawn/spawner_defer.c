@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keeping, waking, giving up. See spawner_defer.h. */
+#include "spawn/spawner_defer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/clock.h"
+#include "spawn/spawner.h"
+#include "spawn/spawner_ops.h"
+
+static void
+deferred_free(struct deferred *row)
+{
+	size_t i;
+
+	for (i = 0; i < row->n_fds; i++)
+		fd_close(&row->fds[i]);
+	free(row->data);
+	*row = (struct deferred){ 0 };
+}
+
+static int
+deferred_fill(struct deferred *row, const struct request *request)
+{
+	int fd;
+
+	row->data = malloc(request->size);
+	if (!row->data)
+		return -ENOMEM;
+	memcpy(row->data, request->data, request->size);
+	row->size = request->size;
+	while (row->n_fds < request->n_fds) {
+		fd = fcntl(request->fds[row->n_fds], F_DUPFD_CLOEXEC, 3);
+		if (fd < 0)
+			return -errno;
+		row->fds[row->n_fds++] = fd;
+	}
+	return 0;
+}
+
+static struct deferred *
+deferred_free_row(struct defer_table *table)
+{
+	size_t i;
+
+	for (i = 0; i < DEFER_MAX; i++)
+		if (table->rows[i].conn_id == 0)
+			return &table->rows[i];
+	return NULL;
+}
+
+static void
+defer_add(struct spawner *spawner, const struct request *request, uint32_t uid,
+	  bool for_policy)
+{
+	struct defer_table *table = &spawner->deferred;
+	struct deferred *row = deferred_free_row(table);
+
+	if (!row || deferred_fill(row, request) < 0) {
+		if (row)
+			deferred_free(row);
+		ops_refuse(spawner, request, ERRCODE_OVERLOADED,
+			   "too many requests wait for the resolver");
+		return;
+	}
+	row->conn_id = request->conn_id;
+	row->seq = request->seq;
+	row->uid = uid;
+	row->for_policy = for_policy;
+	row->order = ++table->last_order;
+	/* One that waits again does not wait for longer. */
+	row->deadline_ms = request->deadline_ms
+				   ? request->deadline_ms
+				   : clock_boottime_ms() + DEFER_TIMEOUT_MS;
+	defer_set_timer(spawner);
+}
+
+void
+defer_request(struct spawner *spawner, const struct request *request,
+	      uint32_t uid)
+{
+	defer_add(spawner, request, uid, false);
+}
+
+void
+defer_for_policy(struct spawner *spawner, const struct request *request)
+{
+	defer_add(spawner, request, 0, true);
+}
+
+static void
+deferred_request(struct spawner *spawner, const struct deferred *row,
+		 struct request *ret)
+{
+	*ret = (struct request){ .conn = conn_find(spawner, row->conn_id),
+				 .conn_id = row->conn_id,
+				 .seq = row->seq,
+				 .data = row->data,
+				 .size = row->size,
+				 .n_fds = row->n_fds,
+				 .deadline_ms = row->deadline_ms };
+	memcpy(ret->fds, row->fds, sizeof(ret->fds));
+}
+
+/* Takes the row out first: the request may have to wait anew. */
+static void
+deferred_dispatch(struct spawner *spawner, struct deferred *row, bool resolved)
+{
+	struct deferred taken = *row;
+	struct request request;
+
+	*row = (struct deferred){ 0 };
+	deferred_request(spawner, &taken, &request);
+	request.resolved = resolved;
+	if (request.conn)
+		ops_dispatch(spawner, &request);
+	deferred_free(&taken);
+}
+
+/* The oldest that matches and was there before the wake began. */
+static struct deferred *
+deferred_find(struct spawner *spawner, const uint32_t *uid, bool for_policy,
+	      uint64_t last_order)
+{
+	struct deferred *row, *found = NULL;
+	size_t i;
+
+	for (i = 0; i < DEFER_MAX; i++) {
+		row = &spawner->deferred.rows[i];
+		if (row->conn_id == 0 || row->for_policy != for_policy ||
+		    (uid && row->uid != *uid) || row->order > last_order)
+			continue;
+		if (!found || row->order < found->order)
+			found = row;
+	}
+	return found;
+}
+
+void
+defer_wake(struct spawner *spawner, uint32_t uid)
+{
+	uint64_t last = spawner->deferred.last_order;
+	struct deferred *row;
+
+	while ((row = deferred_find(spawner, &uid, false, last)))
+		deferred_dispatch(spawner, row, true);
+}
+
+void
+defer_wake_policy(struct spawner *spawner)
+{
+	uint64_t last = spawner->deferred.last_order;
+	struct deferred *row;
+
+	while ((row = deferred_find(spawner, NULL, true, last)))
+		deferred_dispatch(spawner, row, false);
+}
+
+void
+defer_wake_next(struct spawner *spawner)
+{
+	uint64_t last = spawner->deferred.last_order;
+	struct deferred *row = deferred_find(spawner, NULL, false, last);
+
+	if (row)
+		deferred_dispatch(spawner, row, false);
+}
+
+void
+defer_set_timer(struct spawner *spawner)
+{
+	int64_t now = clock_boottime_ms(), next;
+	struct deferred *row;
+	size_t i;
+
+	next = resolver_check_deadlines(spawner, now);
+	for (i = 0; i < DEFER_MAX; i++) {
+		row = &spawner->deferred.rows[i];
+		if (row->conn_id && (next == 0 || row->deadline_ms < next))
+			next = row->deadline_ms;
+	}
+	if (next == 0)
+		timer_clear(&spawner->loop, TIMER_RESOLVER);
+	else
+		timer_set(&spawner->loop, TIMER_RESOLVER,
+			  next > now ? next - now : 0);
+}
+
+void
+defer_on_timer(struct spawner *spawner)
+{
+	int64_t now = clock_boottime_ms();
+	struct request request;
+	struct deferred *row;
+	size_t i;
+
+	for (i = 0; i < DEFER_MAX; i++) {
+		row = &spawner->deferred.rows[i];
+		if (row->conn_id == 0 || row->deadline_ms > now)
+			continue;
+		deferred_request(spawner, row, &request);
+		if (request.conn)
+			ops_refuse(spawner, &request, ERRCODE_DEADLINE,
+				   "the resolver did not answer in time");
+		deferred_free(row);
+	}
+	defer_set_timer(spawner);
+}
+
+void
+defer_deinit(struct spawner *spawner)
+{
+	size_t i;
+
+	for (i = 0; i < DEFER_MAX; i++)
+		deferred_free(&spawner->deferred.rows[i]);
+}
