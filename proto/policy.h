@@ -275,6 +275,15 @@ must_check int policy_join_owner_check(const struct policy_rights *rights,
 				       uint32_t ns_owner,
 				       struct policy_refusal *ret);
 
+/* Can that check say no at all? */
+static inline bool
+policy_narrows_owners(const struct policy_rights *rights)
+{
+	return !rights->any_join_owner ||
+	       (rights->admin &&
+		!(rights->verbs & POLICY_VERB_BIT(POLICY_VERB_FOREIGN_JOIN)));
+}
+
 /* Index of a word in the tables above, or -1. */
 int policy_verb_find(const char *name);
 int policy_confinement_find(const char *name);

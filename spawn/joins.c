@@ -4,17 +4,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "lib/fd.h"
 #include "lib/sys.h"
 #include "proto/nsplan.h"
+#include "proto/policy.h"
 #include "spawn/idmapwrite.h"
 #include "spawn/nsjoin.h"
 
@@ -114,6 +117,57 @@ add_join(struct stage_context *context, struct nsjoin_set *set,
 	}
 }
 
+/* Who owns the user namespace that a namespace belongs to, or that it is. */
+static int
+namespace_owner(int fd, uint32_t flag, uint32_t *ret)
+{
+	fd_auto int user_fd = -1;
+	uid_t uid;
+
+	if (flag != CLONE_NEWUSER) {
+		user_fd = ioctl(fd, NS_GET_USERNS);
+		if (user_fd < 0)
+			return -errno;
+	}
+	if (ioctl(user_fd < 0 ? fd : user_fd, NS_GET_OWNER_UID, &uid) < 0)
+		return -errno;
+	*ret = uid;
+	return 0;
+}
+
+/*
+ * The policy may narrow whose namespaces are joined. Looked at on the opened
+ * descriptors: what is entered is what was looked at. An owner that cannot be
+ * found out is none that a rule names.
+ */
+static int
+check_owners(struct stage_context *context, const struct nsjoin_set *set)
+{
+	const struct caller *caller = context->caller;
+	const struct policy_subject subject = { .uid = caller->uid,
+						.owner = caller->owner };
+	struct policy_refusal refusal;
+	uint32_t owner = UINT32_MAX;
+	size_t i;
+	int r;
+
+	if (!caller->rights || !policy_narrows_owners(caller->rights))
+		return 0;
+	for (i = 0; i < set->n; i++) {
+		r = namespace_owner(set->items[i].fd, set->items[i].flag,
+				    &owner);
+		if (r < 0)
+			return stage_fail(context, "join-owner", "ioctl", EPERM,
+					  "%s", set->items[i].object);
+		if (policy_join_owner_check(caller->rights, &subject, owner,
+					    &refusal) < 0)
+			return stage_fail(context, "join-owner", "", EPERM,
+					  "%s: %s", set->items[i].object,
+					  refusal.rule);
+	}
+	return 0;
+}
+
 /* All that the message lists: opened, then entered. */
 static int
 enter_listed(struct stage_context *context, struct nsjoin_set *set)
@@ -127,6 +181,8 @@ enter_listed(struct stage_context *context, struct nsjoin_set *set)
 	if (r == 0 && bootstrap_has(msg, BOOTSTRAP_NS_PATHS))
 		r = nsjoin_add_texts(set, msg->ns_paths, false,
 				     &context->failure);
+	if (r == 0)
+		r = check_owners(context, set);
 	if (r < 0)
 		return r;
 	/* The kernel demands capabilities for every join but that of a user

@@ -93,6 +93,7 @@ libnsx_spawner_la_SOURCES = \
 	spawn/spawner_resolver.c spawn/spawner_resolver.h \
 	spawn/spawner_rundir.c spawn/spawner_rundir.h \
 	spawn/spawner_start.c spawn/spawner_start.h \
+	spawn/spawner_start_check.c spawn/spawner_start_check.h \
 	spawn/spawner_sweep.c \
 	spawn/spawner_who.c spawn/spawner_who.h \
 	spawn/spawner_worker.c \

@@ -32,6 +32,7 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -40,6 +41,7 @@
 #include "lib/fd.h"
 #include "lib/util.h"
 #include "proto/idmap_rights.h"
+#include "proto/policy.h"
 #include "proto/resolve.h"
 #include "spawn/creds.h"
 #include "spawn/fdsetup.h"
@@ -81,12 +83,37 @@ refuse_map(struct stage_context *context, const struct idmap_verdict *verdict,
 	return stage_fail(context, "map-check", "", EPERM, "%s", text);
 }
 
+struct all_ranges {
+	struct idmap_range ranges[RESOLVE_MAX_RANGES + POLICY_MAX_RANGES];
+};
+
+/*
+ * What the policy gives beyond what is delegated. It names the caller, so it is
+ * his whether he has an account or not.
+ */
+static void
+add_ranges(struct idmap_rights *rights, const struct idmap_range *more,
+	   uint32_t n_more, struct all_ranges *all)
+{
+	size_t n = rights->why_none ? 0 : rights->n_ranges;
+
+	if (n_more == 0 || n_more > POLICY_MAX_RANGES || n > RESOLVE_MAX_RANGES)
+		return;
+	if (n > 0)
+		memcpy(all->ranges, rights->ranges, n * sizeof(*more));
+	memcpy(all->ranges + n, more, n_more * sizeof(*more));
+	rights->ranges = all->ranges;
+	rights->n_ranges = n + n_more;
+	rights->why_none = NULL;
+}
+
 static int
 check_uids(struct stage_context *context)
 {
 	const struct caller *caller = context->caller;
 	struct idmap_verdict verdict;
 	struct idmap_rights rights;
+	struct all_ranges all;
 	struct idmap map;
 	int r;
 
@@ -96,6 +123,9 @@ check_uids(struct stage_context *context)
 	if (r < 0)
 		return r;
 	idmap_rights_uid(caller->user, caller->uid, caller->gid, &rights);
+	if (caller->rights)
+		add_ranges(&rights, caller->rights->uid_ranges,
+			   caller->rights->n_uid_ranges, &all);
 	if (idmap_uid_decide(&map, &rights, &verdict) < 0)
 		return refuse_map(context, &verdict, &map, &rights, IDMAP_UID);
 	if (verdict.delegated)
@@ -109,6 +139,7 @@ check_gids(struct stage_context *context)
 	const struct caller *caller = context->caller;
 	struct idmap_verdict verdict;
 	struct idmap_rights rights;
+	struct all_ranges all;
 	struct idmap map;
 	int r;
 
@@ -118,6 +149,9 @@ check_gids(struct stage_context *context)
 	if (r < 0)
 		return r;
 	idmap_rights_gid(caller->user, caller->uid, caller->gid, &rights);
+	if (caller->rights)
+		add_ranges(&rights, caller->rights->gid_ranges,
+			   caller->rights->n_gid_ranges, &all);
 	if (idmap_gid_decide(&map, &rights, &verdict) < 0)
 		return refuse_map(context, &verdict, &map, &rights, IDMAP_GID);
 	if (verdict.delegated)

@@ -27,6 +27,7 @@
 #include "spawn/spawner_flight.h"
 #include "spawn/spawner_gate.h"
 #include "spawn/spawner_ops.h"
+#include "spawn/spawner_start_check.h"
 #include "spawn/stage.h"
 
 /* A start being made: what it owns until the relay has it. */
@@ -41,6 +42,7 @@ struct setup {
 	int leaf_fd, gate_fd, target_fd;
 	int report[2];
 	bool made_leaf, made_gate;
+	bool changed; /* the message says less than is meant */
 };
 
 static void
@@ -170,6 +172,25 @@ setup_attest(struct setup *setup)
 	if (r < 0)
 		ops_refuse_caller(setup->spawner, setup->request, &refusal);
 	return r;
+}
+
+/* What the policy says of it, and makes of it. */
+static int
+setup_policy(struct setup *setup)
+{
+	int r;
+
+	r = start_check_policy(setup->spawner, setup->request, &setup->caller,
+			       setup->msg);
+	if (r < 0)
+		return r;
+	r = start_apply_policy(&setup->spawner->bootstrap, &setup->caller,
+			       &setup->changed);
+	if (r < 0)
+		return setup_refuse(setup, ERRCODE_PERMISSION_DENIED,
+				    "an admin of more than 1024 groups names "
+				    "the groups of the process");
+	return 0;
 }
 
 /* A name that is free: no child, no start, and an empty cgroup goes. */
@@ -438,7 +459,7 @@ setup_clone(struct setup *setup)
 
 	if (!direct_is_possible(&input))
 		return setup_clone_relay(setup);
-	if (!zygotes_take(setup->spawner, &order))
+	if (setup->changed || !zygotes_take(setup->spawner, &order))
 		return setup_clone_direct(setup, &input);
 	setup->made_leaf = false;
 	return 0;
@@ -463,6 +484,8 @@ setup_run(struct setup *setup)
 	if (r < 0)
 		return r;
 	r = setup_attest(setup);
+	if (r == 0)
+		r = setup_policy(setup);
 	if (r < 0)
 		return r;
 	memcpy(setup->name.id, setup->msg->container,

@@ -177,6 +177,10 @@ endif
 check_PROGRAMS += tests/integration/worker_standin
 tests_integration_worker_standin_SOURCES = tests/integration/worker_standin.c
 tests_integration_worker_standin_LDADD = libnsx-proto.la libnsx-lib.la
+# The same for the resolver.
+check_PROGRAMS += tests/integration/resolver_standin
+tests_integration_resolver_standin_SOURCES = tests/integration/resolver_standin.c
+tests_integration_resolver_standin_LDADD = libnsx-proto.la libnsx-lib.la
 
 # The stages, as far as they are pure.
 if HAVE_CMOCKA
