@@ -76,7 +76,7 @@ op_find_container(struct spawner *spawner, const struct request *request,
 		r = cgroup_find_owner(&spawner->cgroups, ret->id, &ret->owner);
 	else
 		ret->owner = caller.owner;
-	if (r == 0 && !*ret_own && !caller.admin && caller.owner != ret->owner)
+	if (r == 0 && !*ret_own && !who_reaches(&caller, ret->owner))
 		r = -ENOENT;
 	if (r < 0)
 		op_fail_container(

@@ -14,7 +14,6 @@
 #include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/sys.h"
-#include "lib/text.h"
 #include "spawn/spawner.h"
 #include "spawn/spawner_defer.h"
 #include "spawn/spawner_log.h"
@@ -112,23 +111,25 @@ run_on_output(struct spawner *spawner, void *userdata, uint32_t events)
 	run_read(spawner, userdata);
 }
 
-/* Its line, without its name and what could break ours. */
+/* Its line, without its name and what could break ours: the log escapes no less
+ * than it, and twice would be unreadable. */
 static const char *
-run_why(const struct resolver_run *run, char text[RESOLVER_WHY_SIZE])
+run_why(const struct resolver_run *run, char line[RESOLVER_WHY_SIZE])
 {
 	static const char name[] = "nsexec-resolver: ";
-	char line[RESOLVER_WHY_SIZE];
-	ssize_t n = read(run->why_fd, line, sizeof(line) - 1);
-	size_t skip = 0;
+	ssize_t n = read(run->why_fd, line, RESOLVER_WHY_SIZE - 1);
+	char *p;
 
 	if (n <= 0)
 		return NULL;
 	line[n] = '\0';
 	line[strcspn(line, "\n")] = '\0';
-	if (strncmp(line, name, sizeof(name) - 1) == 0)
-		skip = sizeof(name) - 1;
-	return text_escape(text, RESOLVER_WHY_SIZE, line + skip,
-			   strlen(line + skip));
+	for (p = line; *p; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+	return strncmp(line, name, sizeof(name) - 1) == 0
+		       ? line + sizeof(name) - 1
+		       : line;
 }
 
 static void

@@ -255,7 +255,7 @@ setup_target(struct setup *setup)
 	int r;
 
 	if (!child || strcmp(child->name.id, setup->name.id) != 0 ||
-	    (!setup->caller.admin && child->name.owner != setup->caller.owner))
+	    !who_reaches(&setup->caller, child->name.owner))
 		return setup_refuse(setup, ERRCODE_NOT_FOUND,
 				    "no such container of this caller");
 	setup->name.owner = child->name.owner;

@@ -235,6 +235,15 @@ who_admit(struct spawner *spawner, const struct request *request,
 	return 0;
 }
 
+bool
+who_reaches(const struct caller *caller, uint32_t owner)
+{
+	return caller->owner == owner ||
+	       (caller->admin &&
+		(caller->rights->verbs &
+		 POLICY_VERB_BIT(POLICY_VERB_FOREIGN_CONTAINER)));
+}
+
 int
 who_check_verb(struct spawner *spawner, const struct request *request,
 	       const struct caller *caller, uint32_t verbs)

@@ -51,6 +51,8 @@ must_check int who_admit(struct spawner *spawner, const struct request *request,
 must_check int who_check_verb(struct spawner *spawner,
 			      const struct request *request,
 			      const struct caller *caller, uint32_t verbs);
+/* May he act on containers of that owner? What is not his is not there. */
+bool who_reaches(const struct caller *caller, uint32_t owner);
 /* Say no with the policy's words; -EPERM. */
 struct policy_refusal;
 int who_refuse(struct spawner *spawner, const struct request *request,
