@@ -282,6 +282,35 @@ check_daemon(struct ctl *ctl, struct finding *finding)
 	nsexec_version_free(version);
 }
 
+/* What this instance lacks whatever the system has. */
+static void
+check_instance(struct ctl *ctl, struct finding *finding)
+{
+	struct nsexec_version *version = NULL;
+	bool rootless = false, cgroups = true;
+
+	if (!ctl->nsexec || nsexec_version(ctl->nsexec, &version) < 0) {
+		find(finding, LEVEL_WARN, "see daemon", "not known");
+		return;
+	}
+	for (size_t i = 0; i < version->n_features; i++) {
+		const struct nsexec_feature *feature = &version->features[i];
+
+		if (strcmp(feature->name, "rootless") == 0)
+			rootless = feature->present;
+		if (strcmp(feature->name, "container-cgroups") == 0)
+			cgroups = feature->present;
+	}
+	nsexec_version_free(version);
+	find(finding, cgroups ? LEVEL_OK : LEVEL_WARN,
+	     "kill --all and delete of containers without a pid namespace "
+	     "whose processes leave the tree; limits: run it with cgroups "
+	     "delegated (systemd-run --user -p Delegate=yes)",
+	     "%s%s",
+	     rootless ? "rootless: serves its own user alone" : "as root",
+	     cgroups ? "" : "; no cgroups: a container is a process tree");
+}
+
 static const struct check checks[] = {
 	{ "kernel", check_kernel },
 	{ "namespaces", check_namespaces },
@@ -294,6 +323,7 @@ static const struct check checks[] = {
 	{ "subgid", check_subgid },
 	{ "pids", check_pid_max },
 	{ "daemon", check_daemon },
+	{ "instance", check_instance },
 };
 
 static const char *const level_names[] = { "ok", "warn", "fail" };

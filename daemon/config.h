@@ -54,6 +54,8 @@ struct config {
 	bool system; /* --system, or listeners passed and no --run-dir */
 	bool detach; /* --detach: the launcher returns when ready */
 	bool private_instance; /* --run-dir was given */
+	bool rootless;	       /* --rootless: nobody of it is root */
+	bool no_cgroups;       /* --no-cgroups: the spawner has none */
 	/* All absolute. */
 	char *run_dir; /* /run/nsexecd without --run-dir */
 	char *rpc_socket;

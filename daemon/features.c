@@ -16,6 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "daemon/config.h"
 #include "lib/fd.h"
 #include "lib/sys.h"
 #include "lib/util.h"
@@ -140,8 +141,33 @@ static const struct {
 	{ "open-files", probe_open_files },
 };
 
+/* What a caller gets here, whatever the kernel could do. */
+static size_t
+features_of_instance(const struct config *config, struct feature *features,
+		     size_t max)
+{
+	const struct feature rows[] = {
+		{ "rootless", config->rootless, "" },
+		{ "other-users", !config->rootless, "" },
+		{ "container-cgroups", !config->no_cgroups, "" },
+		{ "delegated-ids-without-uidmap", !config->rootless, "" },
+	};
+	size_t n;
+
+	for (n = 0; n < ARRAY_SIZE(rows) && n < max; n++)
+		features[n] = rows[n];
+	if (config->no_cgroups && n > 2)
+		snprintf(features[2].detail, FEATURE_DETAIL_MAX,
+			 "none delegated: a container is a process tree");
+	if (config->rootless && n > 3)
+		snprintf(features[3].detail, FEATURE_DETAIL_MAX,
+			 "newuidmap and newgidmap write those maps");
+	return n;
+}
+
 size_t
-features_probe(struct feature *features, size_t max)
+features_probe(const struct config *config, struct feature *features,
+	       size_t max)
 {
 	size_t n = 0;
 
@@ -161,5 +187,5 @@ features_probe(struct feature *features, size_t max)
 		features[n].detail[0] = '\0';
 		features[n].present = probes[i].probe(features[n].detail);
 	}
-	return n;
+	return n + features_of_instance(config, features + n, max - n);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this kernel has, found by trying it; nothing is read from a version. */
+/*
+ * What this kernel has, found by trying it; nothing is read from a version. And
+ * what this instance has of it: rootless ones lack some.
+ */
 #ifndef NSX_DAEMON_FEATURES_H
 #define NSX_DAEMON_FEATURES_H
 
@@ -8,6 +11,8 @@
 
 #define FEATURE_DETAIL_MAX 64
 
+struct config;
+
 struct feature {
 	const char *name;
 	bool present;
@@ -15,6 +20,7 @@ struct feature {
 };
 
 /* Probe all into features; returns their number, at most max. */
-size_t features_probe(struct feature *features, size_t max);
+size_t features_probe(const struct config *config, struct feature *features,
+		      size_t max);
 
 #endif

@@ -137,8 +137,8 @@ launch_check_dir(const struct launch *launch)
 
 	if (fstat(launch->dir_fd, &st) < 0)
 		return -errno;
-	if (st.st_uid != 0) {
-		launcher_say(0, "use a run directory that is not root's:",
+	if (st.st_uid != geteuid()) {
+		launcher_say(0, "use a run directory that is another user's:",
 			     launch->dir);
 		return -EPERM;
 	}
@@ -147,8 +147,8 @@ launch_check_dir(const struct launch *launch)
 			     launch->dir);
 		return -EPERM;
 	}
-	if ((st.st_mode & 055) == 055)
-		return 0;
+	if (geteuid() != 0 || (st.st_mode & 055) == 055)
+		return 0; /* rootless, nobody else is to pass */
 	if (!launch_dir_is_ours(launch->dir_fd)) {
 		launcher_say(0,
 			     "use a full directory that others may not pass "
@@ -165,7 +165,7 @@ launch_open_dir(struct launch *launch)
 {
 	const char *path = launch->config->run_dir;
 
-	if (mkdir(path, 0755) < 0 && errno != EEXIST) {
+	if (mkdir(path, geteuid() == 0 ? 0755 : 0700) < 0 && errno != EEXIST) {
 		launcher_say(errno, "make", path);
 		return -errno;
 	}
@@ -213,16 +213,19 @@ launch_init(struct launch *launch, const struct launcher_config *config)
 	int r;
 
 	launch->config = config;
-	if (geteuid() != 0) {
-		launcher_say(0, "run a private instance as an ordinary user:",
-			     "start it as root (rootless instances are not "
-			     "supported yet)");
-		return -EPERM;
-	}
 	r = launch_open_dir(launch);
 	if (r < 0)
 		return r;
-	r = launcher_choose_user(launch->dir_fd, &launch->uid, &launch->gid);
+	if (geteuid() != 0) {
+		launch->uid = geteuid();
+		launch->gid = getegid();
+		launcher_find_tool("newuidmap", launch->newuidmap);
+		launcher_find_tool("newgidmap", launch->newgidmap);
+		r = 0;
+	} else {
+		r = launcher_choose_user(launch->dir_fd, &launch->uid,
+					 &launch->gid);
+	}
 	if (r < 0) {
 		launcher_say(-r, "find a free uid for nsexecd in",
 			     "61184 to 65519");
@@ -300,6 +303,21 @@ launch_open_spawner(int *ret_fd)
 	return 0;
 }
 
+/* Rootless: who writes the maps of delegated ids. */
+static size_t
+launch_add_tools(const struct launch *launch, char **argv, size_t n)
+{
+	if (launch->newuidmap[0]) {
+		argv[n++] = "--newuidmap";
+		argv[n++] = (char *)launch->newuidmap;
+	}
+	if (launch->newgidmap[0]) {
+		argv[n++] = "--newgidmap";
+		argv[n++] = (char *)launch->newgidmap;
+	}
+	return n;
+}
+
 /* In the grandchild: detached, with nothing of ours but standard error. */
 static _Noreturn void
 launch_exec_spawner(const struct launch *launch, int program_fd, int ready_fd)
@@ -333,6 +351,7 @@ launch_exec_spawner(const struct launch *launch, int program_fd, int ready_fd)
 		argv[n++] = "--resolver";
 		argv[n++] = resolver;
 	}
+	n = launch_add_tools(launch, argv, n);
 	sigemptyset(&none);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || setsid() < 0 ||
 	    chdir("/") < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0 ||

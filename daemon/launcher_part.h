@@ -18,6 +18,7 @@ struct launch {
 	int dir_fd;
 	uid_t uid; /* the worker's */
 	gid_t gid;
+	char newuidmap[PATH_MAX], newgidmap[PATH_MAX]; /* rootless; "": none */
 	int program_fd; /* sealed memfd of this program */
 	int args_fd;	/* sealed memfd of the worker's further arguments */
 };
@@ -42,6 +43,8 @@ void launcher_say(int error, const char *what, const char *object);
 must_check int launcher_memfd_copy(const char *name, int from_fd, int *ret_fd);
 must_check int launcher_memfd_text(const char *name, const void *data,
 				   size_t size, int *ret_fd);
+/* A program on this process's PATH, absolute; "": there is none. */
+void launcher_find_tool(const char *name, char ret[PATH_MAX]);
 /* Ids of user nsexecd, else of the directory's owner, else free ones. */
 must_check int launcher_choose_user(int dir_fd, uid_t *ret_uid, gid_t *ret_gid);
 

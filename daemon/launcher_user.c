@@ -9,8 +9,11 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "daemon/launcher_part.h"
 #include "lib/text.h"
@@ -99,4 +102,23 @@ launcher_choose_user(int dir_fd, uid_t *ret_uid, gid_t *ret_gid)
 		return r;
 	*ret_gid = *ret_uid;
 	return 0;
+}
+
+void
+launcher_find_tool(const char *name, char ret[PATH_MAX])
+{
+	const char *path = getenv("PATH"), *end;
+
+	if (!path || !*path)
+		path = "/usr/bin:/bin";
+	for (; *path; path = *end ? end + 1 : end) {
+		end = strchrnul(path, ':');
+		if (*path != '/' ||
+		    snprintf(ret, PATH_MAX, "%.*s/%s", (int)(end - path), path,
+			     name) >= PATH_MAX)
+			continue;
+		if (access(ret, X_OK) == 0)
+			return;
+	}
+	ret[0] = '\0';
 }

@@ -55,7 +55,8 @@ METHOD(method_version)
 	response.kernel = name.release;
 	response.has_last_seq = true;
 	response.last_seq = event_last(daemon->events, caller->uid);
-	response.n_features = features_probe(features, MAX_FEATURES);
+	response.n_features =
+		features_probe(daemon->config, features, MAX_FEATURES);
 	response.features = pointers;
 	for (size_t i = 0; i < response.n_features; i++) {
 		rows[i] = (Nsexec__V1__Feature)NSEXEC__V1__FEATURE__INIT;

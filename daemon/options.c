@@ -27,6 +27,8 @@ enum option_key {
 	OPTION_WORKER,
 	OPTION_VERSION,
 	OPTION_SYSTEM,
+	OPTION_ROOTLESS,
+	OPTION_NO_CGROUPS,
 };
 
 static const struct argp_option table[] = {
@@ -45,13 +47,17 @@ static const struct argp_option table[] = {
 	{ "version", OPTION_VERSION, NULL, 0, "Print the version", 0 },
 	{ "worker", OPTION_WORKER, NULL, OPTION_HIDDEN,
 	  "The unprivileged process of a private instance", 0 },
+	{ "rootless", OPTION_ROOTLESS, NULL, OPTION_HIDDEN,
+	  "With --worker: the spawner is an ordinary user", 0 },
+	{ "no-cgroups", OPTION_NO_CGROUPS, NULL, OPTION_HIDDEN,
+	  "With --worker: the spawner may make no cgroups", 0 },
 	{ 0 },
 };
 
 static const char doc[] =
 	"Start processes in Linux namespaces for programs that ask over a "
 	"socket.\v"
-	"By hand, as root: nsexecd --run-dir DIR. It stays in the foreground; "
+	"By hand: nsexecd --run-dir DIR. It stays in the foreground; "
 	"INT or TERM ends it cleanly and containers go on. Started again on a "
 	"DIR that lives, it joins it. Under systemd: nsexecd.socket and "
 	"nsexecd.service.";
@@ -59,7 +65,7 @@ static const char doc[] =
 /* What the command line said; texts are borrowed from argv. */
 struct options {
 	const char *run_dir, *cgroup_root, *config, *log_level;
-	bool detach, worker, version, system;
+	bool detach, worker, version, system, rootless, no_cgroups;
 };
 
 static error_t
@@ -91,6 +97,12 @@ options_parse_one(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_SYSTEM:
 		options->system = true;
+		return 0;
+	case OPTION_ROOTLESS:
+		options->rootless = true;
+		return 0;
+	case OPTION_NO_CGROUPS:
+		options->no_cgroups = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "unexpected argument \"%s\"", arg);
@@ -155,6 +167,8 @@ options_apply(struct config *config, const struct options *options)
 	config->worker = options->worker;
 	config->detach = options->detach;
 	config->system = !options->run_dir;
+	config->rootless = options->rootless;
+	config->no_cgroups = options->no_cgroups;
 	if (options->log_level &&
 	    log_level_parse(options->log_level, &config->log_level) < 0) {
 		fprintf(stderr,

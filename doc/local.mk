@@ -13,5 +13,6 @@ dist_doc_DATA = \
 	doc/LIMITS.md \
 	doc/NSEXEC.md \
 	doc/PERFORMANCE.md \
+	doc/ROOTLESS.md \
 	proto/nsexec.proto
 EXTRA_DIST += LICENSE autogen.sh

@@ -13,11 +13,12 @@
 #include "spawn/caps.h"
 
 static void
-forbid_dump(void)
+forbid_dump(const struct stage_context *context)
 {
 	/* From clone to exec nobody, root of a joined namespace included, may
 	 * trace a stage or read its memory (CVE-2016-9962). */
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (!stage_is_rootless(context) || context->stage != STAGE_RELAY)
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 /* Supplementary groups first, uid last: each needs what the next gives up. */
@@ -50,11 +51,12 @@ creds_become_caller(struct stage_context *context)
 	/* uid, gid and groups are those of the connection (SO_PEERCRED,
 	 * SO_PEERGROUPS), read by the spawner: nothing in the message can name
 	 * others. An uid that is not 0 loses all capabilities at setresuid();
-	 * only an admin, who is root already, keeps them. */
-	r = set_caller_ids(context);
+	 * only an admin, who is root already, keeps them.
+	 * Rootless they are ours, attest_is_self() has seen to it. */
+	r = stage_is_rootless(context) ? 0 : set_caller_ids(context);
 	if (r < 0)
 		return r;
-	forbid_dump();
+	forbid_dump(context);
 	if (stage_is_admin(context))
 		return 0;
 	r = caps_set(&none);
@@ -93,7 +95,7 @@ creds_become_mapper(struct stage_context *context)
 		return stage_fail(context, NULL, "capset", -r, "%lx",
 				  (unsigned long)context->mapper_caps);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	forbid_dump();
+	forbid_dump(context);
 	return 0;
 }
 
@@ -140,7 +142,7 @@ creds_become_root(struct stage_context *context)
 	r = take_id(set_uid, bootstrap_has(msg, BOOTSTRAP_UID), msg->uid);
 	if (r < 0)
 		return stage_fail(context, NULL, "setresuid", -r, "uid 0");
-	forbid_dump();
+	forbid_dump(context);
 	return 0;
 }
 
@@ -186,6 +188,6 @@ creds_become_process(struct stage_context *context)
 	    setresuid(msg->uid, msg->uid, msg->uid) < 0)
 		return stage_fail(context, "setuid", "setresuid", errno,
 				  "uid %u", msg->uid);
-	forbid_dump();
+	forbid_dump(context);
 	return 0;
 }

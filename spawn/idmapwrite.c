@@ -110,6 +110,16 @@ idmap_write(int pid_dir_fd, enum idmap_side side, const char *text, size_t size,
 }
 
 int
+idmap_verify(int pid_dir_fd, enum idmap_side side, const char *text,
+	     size_t size)
+{
+	fd_auto int fd =
+		openat(pid_dir_fd, sides[side].file, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : map_verify(fd, text, size);
+}
+
+int
 idmap_setgroups_write(int pid_dir_fd, bool allow, enum stage stage,
 		      struct failure *failure)
 {

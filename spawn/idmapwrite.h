@@ -28,6 +28,10 @@ must_check int idmap_write(int pid_dir_fd, enum idmap_side side,
 			   const char *text, size_t size, enum stage stage,
 			   struct failure *failure);
 
+/* What was written by somebody else: the same comparison. */
+must_check int idmap_verify(int pid_dir_fd, enum idmap_side side,
+			    const char *text, size_t size);
+
 /*
  * "deny" (allow false) or "allow" into setgroups, and read back; only before
  * gid_map. A kernel without the file counts as done. 0 or -errno, step

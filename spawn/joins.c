@@ -280,10 +280,13 @@ joins_enter(struct stage_context *context)
 	struct nsjoin_set set;
 	int r;
 
+	if (context->target_pidfd < 0 && msg->n_joins == 0 &&
+	    !bootstrap_has(msg, BOOTSTRAP_NS_PATHS))
+		return 0;
+	/* At the latest now: see stage_is_rootless(). */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (context->target_pidfd >= 0)
 		return enter_target(context);
-	if (msg->n_joins == 0 && !bootstrap_has(msg, BOOTSTRAP_NS_PATHS))
-		return 0;
 	nsjoin_init(&set, context->stage, context->proc_fd);
 	r = enter_listed(context, &set);
 	nsjoin_deinit(&set);

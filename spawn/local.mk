@@ -21,6 +21,7 @@ libnsx_stage_la_SOURCES = \
 	spawn/mapper.c spawn/mapper.h \
 	spawn/mapset.c spawn/mapset.h \
 	spawn/maptarget.c spawn/maptarget.h \
+	spawn/maptool.c spawn/maptool.h \
 	spawn/mountfs.c spawn/mountfs.h \
 	spawn/mountpoint.c spawn/mountpoint.h \
 	spawn/mounts.c spawn/mounts.h \
@@ -85,6 +86,7 @@ libnsx_spawner_la_SOURCES = \
 	spawn/spawner_ops_container.c \
 	spawn/spawner_ops_who.c \
 	spawn/spawner_options.c spawn/spawner_options.h \
+	spawn/spawner_place.c spawn/spawner_place.h \
 	spawn/spawner_policy.c spawn/spawner_policy.h \
 	spawn/spawner_proc.c spawn/spawner_proc.h \
 	spawn/spawner_process.c spawn/spawner_process.h \

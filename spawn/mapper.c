@@ -166,10 +166,56 @@ has_delegated_gids(const struct stage_context *context)
 	return context->mapper_caps & CAP_BIT(CAP_SETGID);
 }
 
+/* One row of the own id: what the kernel lets its owner map
+ * (user_namespaces(7)). */
+static bool
+is_own_id(const struct idmap *map, uint32_t own)
+{
+	return map->n_rows == 1 && map->rows[0].size == 1 &&
+	       map->rows[0].host_id == own;
+}
+
+/*
+ * Rootless: everything but the own id is newuidmap's and newgidmap's, who
+ * decide as they do for anybody; here is only seen which of them are needed.
+ */
+static int
+plan_tools(struct stage_context *context, enum idmap_side side, bool *ret)
+{
+	const struct caller *caller = context->caller;
+	const bool uid = side == IDMAP_UID;
+	struct idmap map;
+	int r;
+
+	*ret = false;
+	if (!bootstrap_has(context->msg,
+			   uid ? BOOTSTRAP_UID_MAP : BOOTSTRAP_GID_MAP))
+		return 0;
+	r = parse_map(context, side, &map);
+	if (r < 0 || is_own_id(&map, uid ? caller->uid : caller->gid))
+		return r;
+	if (!(uid ? context->input->newuidmap : context->input->newgidmap))
+		return stage_fail(
+			context, "map-check", "", EPERM,
+			"%s map: more than the own id needs %s, which "
+			"was not found (package uidmap)",
+			uid ? "uid" : "gid", uid ? "newuidmap" : "newgidmap");
+	*ret = true;
+	return 0;
+}
+
 static int
 check_caller_maps(struct stage_context *context)
 {
 	int r;
+
+	if (stage_is_rootless(context)) {
+		r = plan_tools(context, IDMAP_UID, &context->mapper_uid_tool);
+		if (r == 0)
+			r = plan_tools(context, IDMAP_GID,
+				       &context->mapper_gid_tool);
+		return r;
+	}
 
 	context->mapper_caps = CAP_BIT(CAP_DAC_OVERRIDE);
 	r = check_uids(context);
@@ -187,6 +233,9 @@ check_caller_maps(struct stage_context *context)
 static bool
 denies_setgroups(const struct stage_context *context)
 {
+	/* newgidmap denies it by itself where nothing was delegated. */
+	if (context->mapper_gid_tool)
+		return context->msg->setgroups_mode == BOOTSTRAP_SETGROUPS_DENY;
 	return context->msg->setgroups_mode == BOOTSTRAP_SETGROUPS_DENY ||
 	       !(stage_is_admin(context) || has_delegated_gids(context));
 }
@@ -203,6 +252,10 @@ write_maps(struct stage_context *context, pid_t pid)
 	set.stage = context->stage;
 	set.caps = context->mapper_caps;
 	set.parent = context->spawner_pid;
+	if (context->mapper_uid_tool)
+		set.uid_tool = context->input->newuidmap;
+	if (context->mapper_gid_tool)
+		set.gid_tool = context->input->newgidmap;
 	return mapset_write(&set, pid, &context->failure);
 }
 
@@ -214,7 +267,9 @@ mapper_work(struct stage_context *context, int channel)
 	ssize_t n;
 	int r;
 
-	r = creds_become_mapper(context);
+	/* Rootless there is nothing to give up, and the set-user-ID programs
+	 * need that no_new_privs is not set. */
+	r = stage_is_rootless(context) ? 0 : creds_become_mapper(context);
 	if (r < 0)
 		return r;
 	/* After the change of credentials, which clears it. */

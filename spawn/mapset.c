@@ -12,6 +12,7 @@
 #include "spawn/handover.h"
 #include "spawn/idmapwrite.h"
 #include "spawn/maptarget.h"
+#include "spawn/maptool.h"
 
 #define CAP_BIT(cap) (UINT64_C(1) << (cap))
 
@@ -32,11 +33,35 @@ raise_caps(const struct mapset *set, uint64_t wanted, struct failure *failure)
 }
 
 static int
+tool_side(const struct mapset *set, int dir_fd, enum idmap_side side,
+	  struct failure *failure)
+{
+	const bool uid = side == IDMAP_UID;
+	const struct maptool tool = {
+		.path = uid ? set->uid_tool : set->gid_tool,
+		.text = uid ? set->uid_map : set->gid_map,
+		.size = uid ? set->uid_map_size : set->gid_map_size,
+		.stage = set->stage,
+	};
+	int r = maptool_run(&tool, set->pid, failure);
+
+	if (r < 0)
+		return r;
+	r = idmap_verify(dir_fd, side, tool.text, tool.size);
+	return r < 0 ? failure_set(failure, set->stage, "map-tool", "read", -r,
+				   "%s", uid ? "uid_map" : "gid_map")
+		     : 0;
+}
+
+static int
 write_side(const struct mapset *set, int dir_fd, enum idmap_side side,
 	   struct failure *failure)
 {
 	const bool uid = side == IDMAP_UID;
 	int r;
+
+	if (uid ? set->uid_tool : set->gid_tool)
+		return tool_side(set, dir_fd, side, failure);
 
 	r = raise_caps(set,
 		       CAP_BIT(CAP_DAC_OVERRIDE) |
@@ -116,12 +141,14 @@ check_target(const struct mapset *set, int dir_fd, pid_t pid,
 }
 
 int
-mapset_write(const struct mapset *set, pid_t pid, struct failure *failure)
+mapset_write(const struct mapset *asked, pid_t pid, struct failure *failure)
 {
+	struct mapset named = *asked, *set = &named;
 	fd_auto int offsets_fd = -1;
 	fd_auto int dir_fd = -1;
 	int r;
 
+	set->pid = pid;
 	dir_fd = idmap_process_open(set->proc_fd, pid);
 	if (dir_fd < 0)
 		return failure_set(failure, set->stage, "map-open", "openat",

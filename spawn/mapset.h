@@ -28,6 +28,10 @@ struct mapset {
 	 * cgroup. */
 	uint64_t caps;
 	pid_t parent;
+	/* Rootless: who writes what is more than the own id; NULL: the writer
+	 * itself. See maptool.h. */
+	const char *uid_tool, *gid_tool;
+	pid_t pid; /* whose maps: mapset_write() sets it */
 };
 
 /* What a message says of its maps; the rest is the writer's to fill. */

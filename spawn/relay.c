@@ -223,7 +223,8 @@ stage_relay_run(const struct stage_input *input)
 	int r;
 
 	prctl(PR_SET_NAME, "nsx:[relay]", 0, 0, 0);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (!input->caller->rootless)
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	stage_context_init(&context, input);
 	r = stage_steps_run(&context, steps_as_root, ARRAY_SIZE(steps_as_root));
 	if (r == 0)

@@ -109,6 +109,7 @@ spawner_after_event(struct spawner *spawner)
 static void
 spawner_init(struct spawner *spawner)
 {
+	spawner->rootless = geteuid() != 0;
 	spawner->proc_fd = -1;
 	spawner->signal_fd = -1;
 	spawner->signal_watch = (struct watch){ -1, spawner_on_signal, NULL };
@@ -153,6 +154,40 @@ spawner_deinit(struct spawner *spawner)
 	loop_deinit(&spawner->loop);
 }
 
+/*
+ * An ordinary user has cgroups only where some were delegated (systemd's
+ * Delegate=). Without, containers are trees of processes: spawner_place.h.
+ */
+static int
+spawner_open_cgroups(struct spawner *spawner)
+{
+	const struct spawner_options *options = &spawner->options;
+	const char *path = options->cgroup_root;
+	int r;
+
+	if (options->system && !path)
+		r = cgroup_root_delegated(&spawner->cgroups, spawner->proc_fd);
+	else
+		r = cgroup_root_open(&spawner->cgroups, path,
+				     &spawner->rundir.stat, spawner->proc_fd);
+	if (r < 0 && spawner->rootless && !path) {
+		cgroup_root_deinit(&spawner->cgroups);
+		log_note("no cgroup was delegated to uid %u: containers are "
+			 "trees of processes",
+			 geteuid());
+		return 0;
+	}
+	if (r < 0)
+		log_error(-r,
+			  "cannot use cgroup root %s (a cgroup v2 "
+			  "directory)",
+			  path ? path : "below its own");
+	else
+		spawner->cgroups.memory =
+			cgroup_memory_enable(spawner->cgroups.fd);
+	return r;
+}
+
 /* Directory and cgroups: what must be ours before anybody is let in. */
 static int
 spawner_open_places(struct spawner *spawner)
@@ -174,7 +209,7 @@ spawner_open_places(struct spawner *spawner)
 	if (r < 0) {
 		log_error(-r,
 			  "cannot use run directory %s (it must be "
-			  "root's, and writable for nobody else)",
+			  "our own, and writable for nobody else)",
 			  options->run_dir);
 		return r;
 	}
@@ -185,21 +220,7 @@ spawner_open_places(struct spawner *spawner)
 		log_error(-r, "cannot lock %s/spawner.pid", options->run_dir);
 		return r;
 	}
-	if (options->system && !options->cgroup_root)
-		r = cgroup_root_delegated(&spawner->cgroups, spawner->proc_fd);
-	else
-		r = cgroup_root_open(&spawner->cgroups, options->cgroup_root,
-				     &spawner->rundir.stat, spawner->proc_fd);
-	if (r < 0)
-		log_error(-r,
-			  "cannot use cgroup root %s (a cgroup v2 "
-			  "directory)",
-			  options->cgroup_root ? options->cgroup_root
-					       : "below its own");
-	else
-		spawner->cgroups.memory =
-			cgroup_memory_enable(spawner->cgroups.fd);
-	return r;
+	return spawner_open_cgroups(spawner);
 }
 
 static int
@@ -285,7 +306,8 @@ main(int argc, char **argv, char **env)
 		spawner_tell(spawner, "R");
 		if (spawner->options.detach)
 			process_detach();
-		zygotes_start(spawner);
+		if (!spawner->rootless) /* they serve admins alone */
+			zygotes_start(spawner);
 		spawner_after_event(spawner);
 		r = loop_run(&spawner->loop, spawner, spawner_after_event);
 		if (r < 0)

@@ -19,6 +19,7 @@
 #include "spawn/spawner_identity.h"
 #include "spawn/spawner_keeper.h"
 #include "spawn/spawner_loop.h"
+#include "spawn/spawner_place.h"
 #include "spawn/spawner_policy.h"
 #include "spawn/spawner_removal.h"
 #include "spawn/spawner_resolver.h"
@@ -41,12 +42,15 @@ struct spawner_options {
 	bool detach;	 /* no standard error once we listen */
 	int ready_fd;	 /* one byte when we listen; -1 = none */
 	int listener_fd; /* passed by systemd; -1 = bind one */
+	/* Rootless: the set-user-ID map writers, absolute; NULL = none. */
+	const char *newuidmap, *newgidmap;
 };
 
 struct spawner {
 	struct spawner_options options;
 	struct rlimit core_limit, fd_limit; /* as we found them */
 	int proc_fd;
+	bool rootless; /* we are an ordinary user: see doc/ROOTLESS.md */
 	uint64_t namespaces[N_NS_KINDS]; /* our own, by inode */
 	struct confinement own;
 	int signal_fd;

@@ -62,6 +62,10 @@ attest_socket(int fd, int type, struct attest_refusal *refusal)
 	    attest_int_option(fd, SO_ACCEPTCONN) != 0)
 		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, 0,
 				     "not a unix connection of its kind");
+	/* Asking takes CAP_NET_ADMIN. Without root, whoever could show us a
+	 * connection of his own making is our user, whom we serve anyway. */
+	if (geteuid() != 0)
+		return 0;
 	bound = ioctl(fd, SIOCUNIXFILE);
 	if (bound < 0)
 		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, errno,
@@ -190,6 +194,50 @@ attest_root(int proc_fd, pid_t pid, struct attest_refusal *refusal)
 	return 0;
 }
 
+static const char rootless_rule[] =
+	"a rootless instance serves its own user alone, with the group and "
+	"groups that it was started with";
+
+static int
+compare_gids(const void *a, const void *b)
+{
+	const gid_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/*
+ * Without root a stage cannot take other ids or groups than ours: a caller
+ * that has others, more or fewer, would get what it has not.
+ */
+static int
+attest_is_self(const struct caller *caller, struct attest_refusal *refusal)
+{
+	free_auto gid_t *own = NULL;
+	free_auto gid_t *theirs = NULL;
+	int n = getgroups(0, NULL);
+	bool same = false;
+
+	own = calloc((size_t)(n > 0 ? n : 0) + 1, sizeof(*own));
+	theirs = calloc(caller->n_groups + 1, sizeof(*theirs));
+	if (!own || !theirs || n < 0 || getgroups(n, own) != n)
+		return attest_refuse(refusal, ERRCODE_OVERLOADED, ENOMEM,
+				     "no memory for the caller's groups");
+	if (caller->uid == geteuid() && caller->gid == getegid() &&
+	    caller->n_groups == (size_t)n) {
+		if (n > 0)
+			memcpy(theirs, caller->groups,
+			       caller->n_groups * sizeof(gid_t));
+		qsort(own, (size_t)n, sizeof(gid_t), compare_gids);
+		qsort(theirs, (size_t)n, sizeof(gid_t), compare_gids);
+		same = memcmp(own, theirs, (size_t)n * sizeof(gid_t)) == 0;
+	}
+	if (same)
+		return 0;
+	return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, 0,
+			     rootless_rule);
+}
+
 static int
 attest_read(int fd, int type, int proc_fd, struct caller *ret,
 	    struct attest_refusal *refusal)
@@ -208,6 +256,9 @@ attest_read(int fd, int type, int proc_fd, struct caller *ret,
 	    cred.gid == (gid_t)-1)
 		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, 0,
 				     "the connection names no caller");
+	if (geteuid() != 0 && cred.uid != geteuid())
+		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, 0,
+				     rootless_rule);
 	if (cred.uid == 65534 && !attest_maps_all_ids(proc_fd))
 		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, 0,
 				     "the caller's uid has no number here");
@@ -223,7 +274,11 @@ attest_read(int fd, int type, int proc_fd, struct caller *ret,
 	ret->gid = cred.gid;
 	ret->pid = cred.pid;
 	ret->owner = cred.uid;
-	return attest_groups(fd, ret, refusal);
+	ret->rootless = geteuid() != 0;
+	r = attest_groups(fd, ret, refusal);
+	if (r == 0 && ret->rootless)
+		r = attest_is_self(ret, refusal);
+	return r;
 }
 
 int

@@ -339,6 +339,7 @@ conn_on_accept(struct spawner *spawner, void *userdata, uint32_t events)
 	fd_auto int fd = -1;
 	struct ucred cred;
 	struct conn *conn;
+	bool is_worker;
 
 	fd = accept4(table->listen_fd, NULL, NULL,
 		     SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -352,7 +353,12 @@ conn_on_accept(struct spawner *spawner, void *userdata, uint32_t events)
 		log_note("refused a connection of uid %u", cred.uid);
 		return;
 	}
-	if (cred.uid != 0)
+	/* Rootless, a launcher has the worker's uid: then it is the one that we
+	 * keep, or took over. */
+	is_worker = spawner->rootless
+			    ? keeper_is_worker(&spawner->keeper, cred.pid)
+			    : cred.uid != 0;
+	if (is_worker)
 		conn_retire_worker(spawner);
 	conn = conn_free_slot(table);
 	if (!conn) {
@@ -367,7 +373,7 @@ conn_on_accept(struct spawner *spawner, void *userdata, uint32_t events)
 	conn->id = ++table->last_id;
 	conn->uid = cred.uid;
 	conn->pid = cred.pid;
-	conn->is_worker = cred.uid != 0;
+	conn->is_worker = is_worker;
 	conn->queue_end = &conn->queue;
 	table->count++;
 }

@@ -74,14 +74,16 @@ flight_end(struct spawner *spawner, struct start *start)
 static void
 flight_kill(struct spawner *spawner, struct start *start)
 {
+	struct place place = { spawner, &start->name, -1 };
 	fd_auto int leaf = -1;
 	int r = -ENOENT;
 
 	if (!start->is_exec)
-		r = cgroup_open(&spawner->cgroups, &start->name, &leaf);
+		r = place_open(spawner, &start->name, &leaf);
+	place.leaf_fd = leaf;
 	if (r == 0)
-		r = cgroup_kill(leaf);
-	if (r < 0 && start->relay_fd >= 0)
+		r = place_kill(&place);
+	if ((r < 0 || !place_is_cgroup(spawner)) && start->relay_fd >= 0)
 		r = sys_pidfd_send_signal(start->relay_fd, SIGKILL);
 	if (r < 0 && r != -ESRCH)
 		log_error(-r, "cannot kill relay %d of container %s",
@@ -101,7 +103,6 @@ static int
 flight_verify(struct spawner *spawner, struct start *start, pid_t pid)
 {
 	struct container_name name;
-	char path[PROC_PATH_MAX];
 	struct child_exit end;
 	int r;
 
@@ -112,10 +113,11 @@ flight_verify(struct spawner *spawner, struct start *start, pid_t pid)
 	r = child_peek(pid, &end);
 	if (r < 0)
 		return r;
-	r = proc_cgroup_read(spawner->proc_fd, pid, path);
-	if (r < 0)
-		return r;
-	r = cgroup_name_parse(spawner->cgroups.path, path, &name);
+	r = place_of(spawner, pid, &name);
+	/* Without cgroups all relays run as our own uid, which could give us
+	 * any child of its own by other ways. */
+	if (r == -ENODATA)
+		return 0;
 	if (r < 0)
 		return r;
 	return container_name_equal(&name, &start->name) ? 0 : -EPERM;

@@ -86,7 +86,7 @@ gate_open(int gates_fd, int proc_fd, const char *id)
 		return -errno;
 	if (fstat(found, &st) < 0)
 		return -errno;
-	if (!S_ISSOCK(st.st_mode) || st.st_uid != 0)
+	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
 		return -ENOTSOCK;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)

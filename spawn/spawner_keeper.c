@@ -230,10 +230,13 @@ keeper_watch(struct spawner *spawner)
 static int
 keeper_listen(struct spawner *spawner)
 {
-	const struct rundir_socket rpc = { RUNDIR_RPC_SOCKET, SOCK_STREAM, 0666,
-					   0, 0 };
+	/* Everybody may call, since everybody gets what is his own; without
+	 * root there is only the user himself to serve. */
+	const mode_t mode = spawner->rootless ? 0600 : 0666;
+	const struct rundir_socket rpc = { RUNDIR_RPC_SOCKET, SOCK_STREAM, mode,
+					   geteuid(), getegid() };
 	const struct rundir_socket channel = { RUNDIR_FD_SOCKET, SOCK_SEQPACKET,
-					       0666, 0, 0 };
+					       mode, geteuid(), getegid() };
 	struct keeper *keeper = &spawner->keeper;
 	int r = 0;
 

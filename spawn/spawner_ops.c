@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/text.h"
 #include "lib/util.h"
@@ -223,7 +224,7 @@ ops_dispatch(struct spawner *spawner, const struct request *received)
 		return;
 	}
 	row = &op_rows[header.type - OP_START];
-	if (row->root_only && request.conn->uid != 0) {
+	if (row->root_only && request.conn->uid != geteuid()) {
 		ops_refuse(spawner, &request, ERRCODE_PERMISSION_DENIED,
 			   "this operation is uid 0's");
 		return;

@@ -72,7 +72,7 @@ op_put_oom_kills(const struct spawner *spawner, const struct child *child,
 	fd_auto int fd = -1;
 	uint64_t count;
 
-	if (!spawner->cgroups.memory ||
+	if (!place_is_cgroup(spawner) || !spawner->cgroups.memory ||
 	    cgroup_open(&spawner->cgroups, &child->name, &fd) < 0 ||
 	    cgroup_oom_kills(fd, &count) < 0)
 		return;

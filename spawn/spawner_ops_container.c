@@ -73,7 +73,7 @@ op_find_container(struct spawner *spawner, const struct request *request,
 	if (op_has(msg, OP_ATTR_UID))
 		ret->owner = msg->uid;
 	else if (*ret_own || caller.admin)
-		r = cgroup_find_owner(&spawner->cgroups, ret->id, &ret->owner);
+		r = place_find_owner(spawner, ret->id, &ret->owner);
 	else
 		ret->owner = caller.owner;
 	if (r == 0 && !*ret_own && !who_reaches(&caller, ret->owner))
@@ -92,7 +92,7 @@ static int
 op_open_container(struct spawner *spawner, const struct request *request,
 		  const struct container_name *name, int *ret_fd)
 {
-	int r = cgroup_open(&spawner->cgroups, name, ret_fd);
+	int r = place_open(spawner, name, ret_fd);
 
 	if (r < 0)
 		op_fail_container(spawner, request, "openat2",
@@ -120,7 +120,7 @@ op_check_gate(struct spawner *spawner, const struct container_name *name,
 	if (*ret)
 		return 0;
 	if (child_find_in(&spawner->children, name) ||
-	    cgroup_find_owner(&spawner->cgroups, name->id, &owner) < 0 ||
+	    place_find_owner(spawner, name->id, &owner) < 0 ||
 	    owner != name->owner)
 		return -ENOENT;
 	return 0;
@@ -217,16 +217,16 @@ op_kill_one(void *userdata, pid_t pid)
 	const struct kill_all *kill_all = userdata;
 	struct spawner *spawner = kill_all->spawner;
 	struct container_name name;
-	char path[PROC_PATH_MAX];
 	fd_auto int pidfd = sys_pidfd_open(pid);
 
 	if (pidfd < 0) {
 		pidfd = -1;
 		return;
 	}
-	if (proc_cgroup_read(spawner->proc_fd, pid, path) < 0 ||
-	    cgroup_name_parse(spawner->cgroups.path, path, &name) < 0 ||
-	    !container_name_equal(&name, kill_all->name))
+	/* Without cgroups all that we could signal is our own uid's. */
+	if (place_is_cgroup(spawner) &&
+	    (place_of(spawner, pid, &name) < 0 ||
+	     !container_name_equal(&name, kill_all->name)))
 		return;
 	if (sys_pidfd_send_signal(pidfd, kill_all->signal) < 0)
 		return; /* it ended meanwhile */
@@ -238,6 +238,7 @@ op_kill_all(struct spawner *spawner, const struct request *request,
 {
 	struct container_name name;
 	struct kill_all kill_all = { spawner, &name, (int)msg->signal };
+	struct place place = { spawner, &name, -1 };
 	fd_auto int leaf = -1;
 	bool own;
 	int r;
@@ -251,10 +252,11 @@ op_kill_all(struct spawner *spawner, const struct request *request,
 	}
 	if (op_open_container(spawner, request, &name, &leaf) < 0)
 		return;
+	place.leaf_fd = leaf;
 	if (msg->signal == SIGKILL)
-		r = cgroup_kill(leaf);
+		r = place_kill(&place);
 	else
-		r = cgroup_each_pid(leaf, op_kill_one, &kill_all);
+		r = place_each_pid(&place, op_kill_one, &kill_all);
 	if (r < 0) {
 		op_fail_container(
 			spawner, request, "cgroup.kill",
@@ -289,6 +291,7 @@ op_processes(struct spawner *spawner, const struct request *request,
 	struct process_list list = { .pids = pids };
 	struct nlmsg_builder builder;
 	struct container_name name;
+	struct place place = { spawner, &name, -1 };
 	fd_auto int leaf = -1;
 	bool own;
 	int r;
@@ -300,7 +303,8 @@ op_processes(struct spawner *spawner, const struct request *request,
 	if (op_find_container(spawner, request, msg, &name, &own) < 0 ||
 	    op_open_container(spawner, request, &name, &leaf) < 0)
 		return;
-	r = cgroup_each_pid(leaf, op_add_process, &list);
+	place.leaf_fd = leaf;
+	r = place_each_pid(&place, op_add_process, &list);
 	if (r < 0) {
 		op_fail_container(
 			spawner, request, "cgroup.procs",

@@ -29,7 +29,8 @@
 
 static const char usage[] =
 	"Usage: nsexec-spawner --run-dir DIR --user-uid N --user-gid N "
-	"[--cgroup-root PATH] [--ready-fd N] [--detach]\n"
+	"[--cgroup-root PATH] [--ready-fd N] [--detach] "
+	"[--newuidmap PATH] [--newgidmap PATH]\n"
 	"       nsexec-spawner --system [--user-uid N --user-gid N]\n"
 	"Both: [--resolver PATH] [--resolver-uid N] [--policy-dir DIR]\n"
 	"The root side of nsexecd: parent of every container process.\n"
@@ -46,6 +47,8 @@ enum {
 	OPTION_POLICY_DIR,
 	OPTION_SYSTEM,
 	OPTION_DETACH,
+	OPTION_NEWUIDMAP,
+	OPTION_NEWGIDMAP,
 	OPTION_HELP,
 	OPTION_VERSION
 };
@@ -61,6 +64,8 @@ static const struct option long_options[] = {
 	{ "policy-dir", required_argument, NULL, OPTION_POLICY_DIR },
 	{ "system", no_argument, NULL, OPTION_SYSTEM },
 	{ "detach", no_argument, NULL, OPTION_DETACH },
+	{ "newuidmap", required_argument, NULL, OPTION_NEWUIDMAP },
+	{ "newgidmap", required_argument, NULL, OPTION_NEWGIDMAP },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ NULL, 0, NULL, 0 },
@@ -308,6 +313,12 @@ options_one(struct spawner_options *options, int option, const char *value)
 		break;
 	case OPTION_DETACH:
 		options->detach = true;
+		break;
+	case OPTION_NEWUIDMAP:
+		options->newuidmap = value;
+		break;
+	case OPTION_NEWGIDMAP:
+		options->newgidmap = value;
 		break;
 	case OPTION_HELP:
 		fputs(usage, stdout);

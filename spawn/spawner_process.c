@@ -98,7 +98,10 @@ process_init(struct spawner *spawner)
 	if (r == 0 && prctl(PR_SET_NAME, "nsexec-spawner", 0, 0, 0) < 0)
 		r = -errno;
 #ifndef NSX_SANITIZED /* whose leak check traces its own process */
-	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	/* Rootless, whoever could trace us is our user already, and a stage has
+	 * to open its own files below /proc without root's rights. */
+	if (r == 0 && !spawner->rootless &&
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		r = -errno;
 #endif
 	if (r == 0)

@@ -90,8 +90,6 @@ program_drop_privilege(const struct program *program)
 		program_die(program, "setresuid");
 	if (syscall(SYS_capset, &header, none) < 0)
 		program_die(program, "capset");
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		program_die(program, "prctl(PR_SET_NO_NEW_PRIVS)");
 }
 
 static _Noreturn void
@@ -105,7 +103,10 @@ program_exec(const struct spawner *spawner, const struct program *program)
 	spawner_restore_process(spawner);
 	program_set_fds(program);
 	umask(022);
-	program_drop_privilege(program);
+	if (!spawner->rootless) /* there is none, and no other uid */
+		program_drop_privilege(program);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		program_die(program, "prctl(PR_SET_NO_NEW_PRIVS)");
 	syscall(SYS_execveat, at, "", program->argv, program->env,
 		AT_EMPTY_PATH);
 	program_die(program, "execveat");

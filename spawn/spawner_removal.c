@@ -27,7 +27,7 @@ removal_gate(struct spawner *spawner, const char *id)
 
 	if (fstatat(spawner->rundir.gates_fd, id, &st, AT_SYMLINK_NOFOLLOW) ==
 		    0 &&
-	    cgroup_find_owner(&spawner->cgroups, id, &owner) == -ENOENT)
+	    place_find_owner(spawner, id, &owner) == -ENOENT)
 		gate_remove(spawner->rundir.gates_fd, id);
 }
 
@@ -59,7 +59,7 @@ removal_answer(struct spawner *spawner, const struct removal *row, int r)
 static int
 removal_try(struct spawner *spawner, struct removal *row, int64_t now)
 {
-	int r = cgroup_remove(&spawner->cgroups, &row->name);
+	int r = place_remove(spawner, &row->name);
 
 	if (r == -EBUSY && now < row->end_ms) {
 		row->pause_ms = row->pause_ms ? row->pause_ms * 2 : 1;
@@ -136,5 +136,6 @@ removal_on_timer(struct spawner *spawner)
 void
 removal_on_prune(struct spawner *spawner)
 {
-	cgroup_prune(&spawner->cgroups);
+	if (place_is_cgroup(spawner))
+		cgroup_prune(&spawner->cgroups);
 }

@@ -43,7 +43,7 @@ rundir_open(struct rundir *rundir, const char *path, uid_t uid, gid_t gid)
 		return -errno;
 	if (fstat(rundir->fd, &rundir->stat) < 0)
 		return -errno;
-	if (rundir->stat.st_uid != 0 || (rundir->stat.st_mode & 022))
+	if (rundir->stat.st_uid != geteuid() || (rundir->stat.st_mode & 022))
 		return -EPERM;
 	rundir->gates_fd = rundir_open_child(rundir->fd, "gates", uid, gid);
 	if (rundir->gates_fd < 0)

@@ -204,14 +204,13 @@ setup_make_leaf(struct setup *setup)
 	    start_is_in(&spawner->starts, &setup->name))
 		return setup_refuse(setup, ERRCODE_CONFLICT,
 				    "a container of this id exists");
-	r = cgroup_make(&spawner->cgroups, &setup->name, &setup->leaf_fd);
+	r = place_make(spawner, &setup->name, &setup->leaf_fd);
 	if (r == -EEXIST) {
-		r = cgroup_remove(&spawner->cgroups, &setup->name);
+		r = place_remove(spawner, &setup->name);
 		if (r == -EBUSY)
 			return setup_refuse(setup, ERRCODE_CONFLICT,
 					    "a container of this id lives");
-		r = cgroup_make(&spawner->cgroups, &setup->name,
-				&setup->leaf_fd);
+		r = place_make(spawner, &setup->name, &setup->leaf_fd);
 	}
 	if (r < 0)
 		return setup_fail(setup, ERRCODE_INTERNAL, r, "cgroup",
@@ -226,14 +225,15 @@ setup_make_gate(struct setup *setup)
 	struct spawner *spawner = setup->spawner;
 	struct stat st;
 	uid_t owner;
-	int r;
+	int r = 0;
 
 	if (setup->msg->gate != GATE_NAMED)
 		return 0;
 	/* Gates are named by id alone: not if another owner has this one. */
 	if (fstatat(spawner->rundir.gates_fd, setup->name.id, &st,
-		    AT_SYMLINK_NOFOLLOW) == 0 &&
-	    cgroup_find_owner(&spawner->cgroups, setup->name.id, &owner) < 0)
+		    AT_SYMLINK_NOFOLLOW) == 0)
+		r = place_find_owner(spawner, setup->name.id, &owner);
+	if (r < 0 && r != -ENOENT) /* that one is nobody's */
 		return setup_refuse(setup, ERRCODE_CONFLICT,
 				    "a gate of this id exists");
 	r = gate_listen(spawner->rundir.gates_fd, setup->name.id,
@@ -270,7 +270,7 @@ setup_target(struct setup *setup)
 		return setup_fail(setup, ERRCODE_INTERNAL, r, "target",
 				  "pidfd_open");
 	}
-	r = cgroup_open(&spawner->cgroups, &setup->name, &setup->leaf_fd);
+	r = place_open(spawner, &setup->name, &setup->leaf_fd);
 	if (r < 0)
 		return setup_fail(setup, ERRCODE_INTERNAL, r, "cgroup",
 				  "openat2");
@@ -327,6 +327,8 @@ setup_input(const struct setup *setup)
 		.target_pidfd = setup->target_fd,
 		.proc_fd = setup->spawner->proc_fd,
 		.own_namespaces = setup->spawner->namespaces,
+		.newuidmap = setup->spawner->options.newuidmap,
+		.newgidmap = setup->spawner->options.newgidmap,
 	};
 }
 
@@ -339,12 +341,16 @@ setup_fork(struct setup *setup, const struct stage_input *input,
 	   const struct direct *direct, int *ret_pidfd)
 {
 	struct clone_args args = {
-		.flags = CLONE_PIDFD | CLONE_INTO_CGROUP | direct->clone_flags,
+		.flags = CLONE_PIDFD | direct->clone_flags,
 		.pidfd = (uint64_t)(uintptr_t)ret_pidfd,
-		.cgroup = (unsigned int)setup->leaf_fd,
 	};
-	pid_t pid = sys_clone3(&args);
+	pid_t pid;
 
+	if (setup->leaf_fd >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (unsigned int)setup->leaf_fd;
+	}
+	pid = sys_clone3(&args);
 	if (pid == 0) {
 		setup_close_others(input, direct);
 		spawner_restore_process(setup->spawner);

@@ -34,9 +34,9 @@ sweep_collect(void *userdata, pid_t pid)
 static void
 sweep_one(struct spawner *spawner, pid_t pid)
 {
-	struct container_name name;
-	char path[PROC_PATH_MAX];
+	struct container_name name = { .id = "" };
 	struct child_exit end;
+	int r;
 
 	if (child_find(&spawner->children, pid) ||
 	    start_is_relay(&spawner->starts, pid) ||
@@ -46,11 +46,12 @@ sweep_one(struct spawner *spawner, pid_t pid)
 		return;
 	if (child_peek(pid, &end) < 0 || !end.exited)
 		return;
-	if (proc_cgroup_read(spawner->proc_fd, pid, path) < 0 ||
-	    cgroup_name_parse(spawner->cgroups.path, path, &name) < 0)
+	r = place_of(spawner, pid, &name);
+	if (r < 0 && r != -ENODATA)
 		return;
 	/* It may be the init that a report in flight is about. */
-	if (start_is_in(&spawner->starts, &name))
+	if (r == 0 ? start_is_in(&spawner->starts, &name)
+		   : spawner->starts.count > 0)
 		return;
 	if (child_reap(pid, &end) == 0)
 		log_note("container %s: reaped stray child %d", name.id, pid);

@@ -21,7 +21,7 @@ worker_start(struct spawner *spawner, pid_t *ret_pid, int *ret_pidfd)
 			"LISTEN_FDNAMES=rpc:fd",
 			listen_pid,
 			NULL };
-	char *argv[5 + KEEPER_ARGS_MAX] = { "nsexecd", "--worker", "--run-dir",
+	char *argv[7 + KEEPER_ARGS_MAX] = { "nsexecd", "--worker", "--run-dir",
 					    (char *)spawner->options.run_dir };
 	const struct program program = { .name = "nsexecd",
 					 .fd = keeper->program_fd,
@@ -34,6 +34,11 @@ worker_start(struct spawner *spawner, pid_t *ret_pid, int *ret_pidfd)
 					 .gid = spawner->options.worker_gid,
 					 .listen_pid = listen_pid };
 	size_t offset, n = 4;
+
+	if (spawner->rootless)
+		argv[n++] = "--rootless";
+	if (!place_is_cgroup(spawner))
+		argv[n++] = "--no-cgroups";
 
 	for (offset = 0; offset < keeper->args_size;
 	     offset += strlen(keeper->args + offset) + 1)

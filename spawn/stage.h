@@ -39,6 +39,7 @@ struct caller {
 	int pidfd;  /* of that process; -1 of an admin */
 	bool admin; /* by the policy: who keeps the spawner's rights */
 	uid_t owner; /* whose containers: the uid, or whose delegated id it is */
+	bool rootless; /* the spawner's own user, who is not root */
 	/* Lent. Delegated ranges; NULL: nobody's were looked up (root). */
 	const struct resolved_user *user;
 	/* Lent. What the policy says; NULL: nothing. */
@@ -61,6 +62,7 @@ struct stage_input {
 	 * creates nor joins need not be looked up again, at 6 us each. NULL: it
 	 * is looked up. */
 	const uint64_t *own_namespaces;
+	const char *newuidmap, *newgidmap; /* rootless: maptool.h; or NULL */
 };
 
 /* Fill ret[N_NS_KINDS] with the calling process's inodes. 0 or -errno. */

@@ -64,6 +64,7 @@ struct stage_context {
 	int mount_trees[BOOTSTRAP_MAX_MOUNTS];
 
 	pid_t mapper_pid;
+	bool mapper_uid_tool, mapper_gid_tool; /* rootless: see maptool.h */
 	/* Capabilities of the mapper: what the maps that were allowed need. */
 	uint64_t mapper_caps;
 	pid_t spawner_pid; /* of whom init will be a child */
@@ -103,6 +104,19 @@ static inline bool
 stage_is_admin(const struct stage_context *context)
 {
 	return context->caller->admin;
+}
+
+/*
+ * Is the spawner an ordinary user, and this start its own? Then there is no
+ * root to prepare anything: our own files below /proc have to be opened as that
+ * user, and so the relay stays dumpable until it joins a namespace. Nobody
+ * gains by it that could not trace the spawner itself; a payload cannot look
+ * out of its user namespace (ptrace(2)).
+ */
+static inline bool
+stage_is_rootless(const struct stage_context *context)
+{
+	return context->caller->rootless;
 }
 
 /* The last process of a start. Never returns. */

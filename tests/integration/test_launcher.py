@@ -177,18 +177,17 @@ class Refusals(TestCase):
             timeout=30, check=False, stdin=subprocess.DEVNULL, user=uid,
             group=uid, extra_groups=[], capture_output=True)
 
-    def test_ordinary_user_is_told_to_be_root(self):
-        os.chown(self.base, ORDINARY_UID, ORDINARY_UID)
+    def test_ordinary_user_is_refused_a_directory_of_root(self):
         done = self.run_as(ORDINARY_UID)
         self.assertNotEqual(done.returncode, 0)
-        self.assertIn(b"start it as root", done.stderr)
+        self.assertIn(b"another user's", done.stderr)
         self.assertEqual(os.listdir(self.base), [])
 
     def test_directory_of_another_user_is_refused(self):
         os.chown(self.base, ORDINARY_UID, ORDINARY_UID)
         done = self.run_as(0)
         self.assertNotEqual(done.returncode, 0)
-        self.assertIn(b"not root's", done.stderr)
+        self.assertIn(b"another user's", done.stderr)
         self.assertEqual(os.listdir(self.base), [])
 
     def test_directory_that_others_may_write_in_is_left_alone(self):
