@@ -224,13 +224,18 @@ class Spawner:
         with os.fdopen(ready, "rb") as pipe:
             assert pipe.read(1) == b"R", self.log()
         if not self.cgroup:
-            found = [os.readlink(f"/proc/{self.pid}/fd/{n}")
-                     for n in os.listdir(f"/proc/{self.pid}/fd")]
-            self.cgroup = next(n for n in found if "/nsexecd-" in n)
+            self.cgroup = next(n for n in self.open_files()
+                               if "/nsexecd-" in n)
 
     @property
     def pid(self):
         return self.process.pid
+
+    def open_files(self):
+        """Where its descriptors lead; it may close one meanwhile."""
+        for n in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                yield os.readlink(f"/proc/{self.pid}/fd/{n}")
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as f:
