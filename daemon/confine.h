@@ -18,10 +18,12 @@
 must_check int confine_drop(uid_t uid, gid_t gid);
 
 /*
- * no_new_privs, not dumpable, no capability left, and a seccomp filter without
- * exec, ptrace, mounts, namespaces, kernel modules and the like. -EPERM if
- * this process is root or has a capability; -errno.
+ * no_new_privs, not dumpable, no capability left, no file but its records and
+ * what it reads of the kernel (confine_files.h; where the kernel has no
+ * Landlock, that is logged and the rest holds), no system call but those of
+ * confine_calls.c. -EPERM if this process is root or keeps a capability;
+ * -errno.
  */
-must_check int confine_self(void);
+must_check int confine_self(const char *records_dir);
 
 #endif

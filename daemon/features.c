@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -115,6 +116,18 @@ probe_userns(char *detail)
 	return strcmp(text, "0") != 0;
 }
 
+/* What confine_files() stands on. */
+static bool
+probe_landlock(char *detail)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, 1u);
+
+	if (abi < 1)
+		return false;
+	snprintf(detail, FEATURE_DETAIL_MAX, "version %ld", abi);
+	return true;
+}
+
 static bool
 probe_open_files(char *detail)
 {
@@ -131,13 +144,10 @@ static const struct {
 	const char *name;
 	bool (*probe)(char *detail);
 } probes[] = {
-	{ "mount_setattr", probe_mount_api },
-	{ "cgroup2", probe_cgroup2 },
-	{ "user-namespaces", probe_userns },
-	{ "pidfs", probe_pidfs },
-	{ "pidfd-info", probe_pidfd_info },
-	{ "peer-pidfd", probe_peerpidfd },
-	{ "memfd-exec", probe_memfd_exec },
+	{ "mount_setattr", probe_mount_api }, { "cgroup2", probe_cgroup2 },
+	{ "user-namespaces", probe_userns },  { "pidfs", probe_pidfs },
+	{ "pidfd-info", probe_pidfd_info },   { "peer-pidfd", probe_peerpidfd },
+	{ "memfd-exec", probe_memfd_exec },   { "landlock", probe_landlock },
 	{ "open-files", probe_open_files },
 };
 

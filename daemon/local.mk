@@ -3,15 +3,18 @@
 noinst_LTLIBRARIES += libnsx-daemon.la
 libnsx_daemon_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/proto
 libnsx_daemon_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(PROTOBUF_C_CFLAGS) \
-	$(SYSTEMD_CFLAGS) $(JANSSON_CFLAGS)
+	$(SYSTEMD_CFLAGS) $(JANSSON_CFLAGS) $(SECCOMP_CFLAGS)
 libnsx_daemon_la_LIBADD = libnsx-rpc.la libnsx-proto.la libnsx-lib.la \
-	$(EVENT_LIBS) $(PROTOBUF_C_LIBS) $(SYSTEMD_LIBS) $(JANSSON_LIBS)
+	$(EVENT_LIBS) $(PROTOBUF_C_LIBS) $(SYSTEMD_LIBS) $(JANSSON_LIBS) \
+	$(SECCOMP_LIBS)
 libnsx_daemon_la_SOURCES =
 
 # The server: connections, frames, calls; configuration, log, notify.
 libnsx_daemon_la_SOURCES += \
 	daemon/config.c daemon/config.h \
 	daemon/confine.c daemon/confine.h \
+	daemon/confine_calls.c daemon/confine_calls.h \
+	daemon/confine_files.c daemon/confine_files.h \
 	daemon/daemon.h \
 	daemon/dispatch.c daemon/dispatch.h \
 	daemon/error.c daemon/error.h \

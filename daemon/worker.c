@@ -234,7 +234,7 @@ worker_serve(struct worker *worker, struct worker_sockets *sockets)
 		if (r < 0)
 			return r;
 	}
-	r = confine_self();
+	r = confine_self(config->records_dir);
 	if (r < 0) {
 		log_error("cannot confine nsexecd: %s", strerror(-r));
 		return r;

@@ -173,6 +173,11 @@ tests_unit_test_ctl_words_LDADD = libnsx-client.la libnsx-rpc.la \
 	libnsx-proto.la libnsx-lib.la $(JANSSON_LIBS) $(CMOCKA_LIBS)
 endif
 
+# Stands where nsexecd stands once it is confined.
+check_PROGRAMS += tests/integration/confine_probe
+tests_integration_confine_probe_SOURCES = tests/integration/confine_probe.c
+tests_integration_confine_probe_LDADD = libnsx-daemon.la
+
 # The keeper's test needs a program that plays the worker.
 check_PROGRAMS += tests/integration/worker_standin
 tests_integration_worker_standin_SOURCES = tests/integration/worker_standin.c

@@ -3,8 +3,8 @@
 # Sourced, with $top the top of the source tree.
 
 build_packages="autoconf automake build-essential gcc libc6-dev
-	libevent-dev libjansson-dev libprotobuf-c-dev libsubid-dev libsystemd-dev
-	libtool make pkg-config protobuf-c-compiler"
+	libevent-dev libjansson-dev libprotobuf-c-dev libseccomp-dev libsubid-dev
+	libsystemd-dev libtool make pkg-config protobuf-c-compiler"
 
 # Install what is missing of the packages named; apt is left alone if none is.
 packages_need() {

@@ -35,6 +35,7 @@ LIBRARY_HEADERS = {
     "event2/*": ("daemon/loop.c",),
     "event.h": ("daemon/loop.c",),
     "systemd/*": ("daemon/notify.c",),
+    "seccomp.h": ("daemon/confine_calls.c",),
     "shadow/*": ("resolver/subid.c", "resolver/user.c"),
     "protobuf-c/*": ("daemon/*", "client/*", "proto/pbpool.*"),
     "*.pb-c.h": ("daemon/*", "client/*"),
