@@ -6,6 +6,7 @@ dist_man_MANS += \
 	doc/nsexecd.8
 dist_doc_DATA = \
 	README.md \
+	SECURITY.md \
 	doc/ARCHITECTURE.md \
 	doc/BOOTSTRAP.md \
 	doc/ERRORS.md \

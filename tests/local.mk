@@ -13,6 +13,20 @@ EXTRA_DIST += \
 lint: all
 	$(AM_V_at)python3 $(top_srcdir)/tests/lint/lint.py --build $(abs_builddir)
 
+# The suites that play attackers, with the counts of a release. The programs
+# of the tests must be there: make check TESTS= builds them.
+HOSTILE_SUITES = test_confine test_fairness test_frames test_maps_differential \
+	test_nsexec_hostile test_spawner_hostile test_spawner_relay \
+	test_subverted test_threats_daemon test_threats_stage
+.PHONY: check-hostile
+check-hostile: all
+	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check TESTS=
+	$(AM_V_at)failed=0; for suite in $(HOSTILE_SUITES); do \
+		echo "== $$suite"; \
+		NSX_LONG=1 NSX_BUILD=$(abs_builddir) python3 \
+			$(top_srcdir)/tests/integration/$$suite.py || failed=1; \
+	done; exit $$failed
+
 # The format: codec, operations, id maps, namespace plan.
 if HAVE_CMOCKA
 UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) \

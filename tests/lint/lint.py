@@ -367,6 +367,37 @@ def check_resolver_libraries(tree, allow):
                 yield f"{name}: {library} in what ldd prints, or not"
 
 
+def test_exists(name, what):
+    """Is there such a test, class or row in a file of tests?"""
+    folder = "integration" if name.endswith(".py") else "unit"
+    path = f"tests/{folder}/{name}"
+    if not os.path.exists(f"{TOP}/{path}"):
+        return False
+    source = read(path)
+    row = re.fullmatch(r"row(\d\d)", what)
+    if row:
+        return re.search(rf"^class Rows?{row[1]}|\bdef test_row_{row[1]}_",
+                         source, re.M)
+    return not what or re.search(
+        rf"\b(def|class) {what}\b" if folder == "integration" else
+        rf"\b{what}\b", source)
+
+
+def check_security(tree, allow):
+    """every_threat_has_its_row_and_every_test_named_there_exists"""
+    source = read("SECURITY.md")
+    rows = re.findall(r"^\| (\d+) \| [^|]+ \| [^|]+ \|$", source, re.M)
+    if rows != [str(number) for number in range(1, 51)]:
+        yield f"SECURITY.md: rows {' '.join(rows)} instead of 1 to 50"
+    found = re.findall(r"`(test_\w+\.(?:py|c))(?: ([^`]*))?`", source)
+    if len(found) < 50:
+        yield f"SECURITY.md: names {len(found)} tests"
+    for name, what in found:
+        if not test_exists(name, what) and \
+                not allow.has("security", f"{name}:{what}"):
+            yield f"SECURITY.md: there is no `{name} {what}`"
+
+
 CHECKS = {
     "spdx": check_spdx,
     "header-comment": check_header_comment,
@@ -383,6 +414,7 @@ CHECKS = {
     "globals": check_globals,
     "root-programs": check_root_programs,
     "resolver-libraries": check_resolver_libraries,
+    "security": check_security,
 }
 # Names of further rows in allow.txt, by the check that reads them.
 ALSO = {"function": "parameters", "root-programs": "root-symbols"}
