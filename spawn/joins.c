@@ -73,16 +73,52 @@ check_process(int dir_fd, const struct bootstrap_join *join)
 	return 0;
 }
 
+/* What the request's processes were when each was first named. */
+struct processes {
+	uint32_t numbers[BOOTSTRAP_MAX_JOINS];
+	int dirs[BOOTSTRAP_MAX_JOINS];
+	size_t n;
+};
+
+static void
+processes_close(struct processes *processes)
+{
+	while (processes->n > 0)
+		fd_close(&processes->dirs[--processes->n]);
+}
+
+/*
+ * Its directory, lent, or -errno. One for all joins of a number: else it could
+ * become another process's between them, and the user namespace of the one be
+ * joined with the mounts of the other.
+ */
+static int
+processes_find(struct processes *processes, int proc_fd, uint32_t number)
+{
+	size_t i;
+	int fd;
+
+	for (i = 0; i < processes->n; i++)
+		if (processes->numbers[i] == number)
+			return processes->dirs[i];
+	if (i == BOOTSTRAP_MAX_JOINS)
+		return -E2BIG;
+	fd = idmap_process_open(proc_fd, (int)number);
+	if (fd < 0)
+		return fd == -ENOENT ? -ESRCH : fd;
+	processes->numbers[i] = number;
+	processes->dirs[i] = fd;
+	processes->n++;
+	return fd;
+}
+
 static int
 add_process(struct stage_context *context, struct nsjoin_set *set,
-	    const struct bootstrap_join *join)
+	    struct processes *processes, const struct bootstrap_join *join)
 {
-	fd_auto int dir_fd = -1;
-	int r;
+	int dir_fd, r;
 
-	dir_fd = idmap_process_open(context->proc_fd, (int)join->number);
-	if (dir_fd == -ENOENT)
-		dir_fd = -ESRCH;
+	dir_fd = processes_find(processes, context->proc_fd, join->number);
 	if (dir_fd < 0)
 		return stage_fail(context, "join-process", "openat", -dir_fd,
 				  "pid %u", join->number);
@@ -96,14 +132,14 @@ add_process(struct stage_context *context, struct nsjoin_set *set,
 
 static int
 add_join(struct stage_context *context, struct nsjoin_set *set,
-	 const struct bootstrap_join *join)
+	 struct processes *processes, const struct bootstrap_join *join)
 {
 	switch (join->how) {
 	case JOIN_PATH:
 		return nsjoin_add_path(set, join->clone_flag, join->path,
 				       &context->failure);
 	case JOIN_PID:
-		return add_process(context, set, join);
+		return add_process(context, set, processes, join);
 	case JOIN_FD:
 		if (join->number >= context->n_channel_fds)
 			return stage_fail(context, "join-fd", "", EBADF,
@@ -173,11 +209,13 @@ static int
 enter_listed(struct stage_context *context, struct nsjoin_set *set)
 {
 	const struct bootstrap *msg = context->msg;
+	struct processes processes = { .n = 0 };
 	size_t i;
 	int r = 0;
 
 	for (i = 0; i < msg->n_joins && r == 0; i++)
-		r = add_join(context, set, &msg->joins[i]);
+		r = add_join(context, set, &processes, &msg->joins[i]);
+	processes_close(&processes);
 	if (r == 0 && bootstrap_has(msg, BOOTSTRAP_NS_PATHS))
 		r = nsjoin_add_texts(set, msg->ns_paths, false,
 				     &context->failure);
