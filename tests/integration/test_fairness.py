@@ -22,10 +22,10 @@ ME = os.path.abspath(__file__)
 
 
 @contextlib.contextmanager
-def acting_as(uid):
+def acting_as(uid, groups=()):
     """What is connected within has uid's credentials, and a live process."""
-    groups = os.getgroups()
-    os.setgroups([])
+    own = os.getgroups()
+    os.setgroups(list(groups))
     os.setegid(uid)
     os.seteuid(uid)
     try:
@@ -33,7 +33,7 @@ def acting_as(uid):
     finally:
         os.seteuid(0)
         os.setegid(0)
-        os.setgroups(groups)
+        os.setgroups(own)
 
 
 def user_client(path, uid):

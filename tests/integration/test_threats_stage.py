@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 # pylint: disable=wrong-import-position
 from harness import (ORDINARY_UID, SLOW, TestCase, children,  # noqa: E402
                      comm, main, wait_for, zygotes)
+from test_fairness import acting_as  # noqa: E402
 from ttrpc_client import Client, RpcError  # noqa: E402
 
 UID = ORDINARY_UID
@@ -187,16 +188,8 @@ class RowsTest(ThreatTest):
         os.chmod(self.dir, 0o777)
 
     def connect(self, uid=UID, groups=()):
-        own = os.getgroups()
-        os.setgroups(list(groups))
-        os.setegid(uid)
-        os.seteuid(uid)
-        try:
+        with acting_as(uid, groups):
             client = Client(self.nsx.socket_path)
-        finally:
-            os.seteuid(0)
-            os.setegid(0)
-            os.setgroups(own)
         self.addCleanup(client.close)
         return client
 
@@ -208,7 +201,8 @@ class RowsTest(ThreatTest):
         if timeout_ms:
             request["timeout_ms"] = timeout_ms
         if fds:
-            token, channel = (client or self.client).pass_fds(fds)
+            with acting_as(UID):  # a token is of who sent it
+                token, channel = (client or self.client).pass_fds(fds)
             self.addCleanup(channel.close)
             request.update(fd_token=token, n_fds=len(fds))
         return request

@@ -1,0 +1,350 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What must not get from the daemon into a program, nor be done to a stage:
+rows 26 to 50 of the threat table that are about stages and payloads.
+"""
+import contextlib
+import ctypes
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "lib"))
+# pylint: disable=wrong-import-position
+from harness import (SLOW, all_children, alive, comm, main,  # noqa: E402
+                     wait_for, zygotes)
+from test_threats_stage import NEW_USER, UID  # noqa: E402
+from test_threats_stage import RowsTest as _RowsTest  # noqa: E402
+from test_threats_stage import payload_text  # noqa: E402
+from ttrpc_client import RpcError  # noqa: E402
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+SYS_ADD_KEY, SYS_KEYCTL = 248, 250
+SECRET = "nsx-secret-of-the-service"
+
+
+class Row26StoppedStages:
+    def stuck_at_a_fifo(self, name, timeout_ms):
+        """A start whose init waits for the other end: (stream, pid)."""
+        fifo = self.path(name)
+        os.mkfifo(fifo)
+        os.chmod(fifo, 0o666)
+        stream = self.client.send_request("Run", self.request(
+            ["/bin/true"], timeout_ms=timeout_ms, process={"stdout": {
+                "kind": "STDIO_PATH", "path": fifo.encode()}}))
+
+        def stage():
+            """The one that is the caller by now."""
+            for pid in all_children(self.nsx.spawner_pid()):
+                with contextlib.suppress(OSError):
+                    if self.real_uid(pid) == UID:
+                        return pid
+            return None
+        return stream, wait_for(stage, what="a stage that waits")
+
+    @staticmethod
+    def real_uid(pid):
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            return next(int(line.split()[1]) for line in f
+                        if line.startswith("Uid:"))
+
+    def as_its_caller(self, pid, number):
+        """A signal with no more right than the caller has."""
+        done = subprocess.run(
+            ["/bin/kill", f"-{number}", str(pid)], user=UID, group=UID,
+            extra_groups=[], check=False, stderr=subprocess.PIPE, cwd="/")
+        return done.returncode == 0
+
+    def test_row26_a_stage_that_is_killed_or_stopped_ends_its_start_alone(
+            self):
+        honest = self.connect(uid=UID + 1)
+        for number, code in ((signal.SIGKILL, "STAGE_FAILED"),
+                             (signal.SIGSTOP, "DEADLINE")):
+            stream, pid = self.stuck_at_a_fifo(f"fifo-{number}", 1500)
+            self.assertTrue(self.as_its_caller(pid, number))
+            began = time.monotonic()
+            ident = honest.call("Run", self.request(
+                ["/bin/true"], client=honest))["info"]["id"]
+            honest.call("Wait", {"id": ident})
+            honest.call("Delete", {"id": ident})
+            self.assertLess(time.monotonic() - began, 1 * SLOW)
+            with self.assertRaises(RpcError) as caught:
+                self.client.recv_response()
+            self.assertEqual(caught.exception.detail["code"], code)
+            self.assertTrue(stream)
+            wait_for(lambda p=pid: not alive(p), what="end of the stage")
+
+    def test_row26_a_stage_stopped_at_its_gate_can_be_deleted(self):
+        ident, pid = self.waiting()
+        self.assertTrue(self.as_its_caller(pid, signal.SIGSTOP))
+        self.client.call("Delete", {"id": ident, "force": True})
+        wait_for(lambda: not alive(pid), what="end of the stage")
+
+
+class Row30Leaks:
+    def test_row30_only_the_descriptors_asked_for_are_there(self):
+        with open("/dev/zero", "rb") as a, open("/dev/full", "wb") as b:
+            found = self.output(
+                ["/bin/ls", "-l", "/proc/self/fd"],
+                fds=[a.fileno(), b.fileno()], process={"fds": [
+                    {"fd_index": 0, "number": 9},
+                    {"fd_index": 1, "number": 40}]})
+        links = dict(line.split()[-3::2] for line in found.splitlines()
+                     if " -> " in line)
+        own = [n for n, to in links.items() if to.endswith("/fd")]
+        self.assertEqual(len(own), 1)
+        self.assertEqual(sorted(set(links) - set(own), key=int),
+                         ["0", "1", "2", "9", "40"])
+        self.assertEqual((links["9"], links["40"]), ("/dev/zero", "/dev/full"))
+
+    def test_row30_no_descriptor_of_a_stage_is_a_way_to_a_directory(self):
+        for number in range(3, 24):
+            detail = self.refused(process={
+                "cwd": f"/proc/self/fd/{number}".encode()})
+            self.assertEqual(detail["step"], "cwd", detail)
+            time.sleep(0.03)
+
+
+class Row32Capabilities:
+    def capabilities(self, **spec):
+        text = self.output(["/bin/cat", "/proc/self/status"], **spec)
+        return {line[3:6]: int(line.split()[1], 16)
+                for line in text.splitlines() if line.startswith("Cap")}
+
+    def test_row32_the_five_sets_of_an_ordinary_caller(self):
+        sets = ("Inh", "Prm", "Eff", "Bnd", "Amb")
+        self.assertEqual(self.capabilities(), dict.fromkeys(sets, 0))
+        inside = self.capabilities(namespaces=NEW_USER,
+                                   id_maps={"preset": "MAP_ROOT"})
+        self.assertEqual((inside["Inh"], inside["Amb"]), (0, 0))
+        self.assertNotEqual(inside["Eff"], 0)
+        for name in ("permitted", "effective", "inheritable", "ambient",
+                     "bounding"):
+            with self.subTest(set=name):
+                try:
+                    found = self.capabilities(process={
+                        "capabilities": {name: 1 << 21}})
+                except RpcError as error:
+                    self.assertIn(error.detail["code"], (
+                        "PERMISSION_DENIED", "STAGE_FAILED",
+                        "INVALID_ARGUMENT"))
+                else:
+                    self.assertEqual(found, dict.fromkeys(sets, 0))
+
+
+class Row33ForeignCode:
+    def test_row33_a_stage_loads_no_code_and_looks_no_name_up(self):
+        """Not before it joins and not after: strace sees every openat()."""
+        self.need_program("strace")
+        pid = self.target("-n", "-m")
+        spawner, log = self.nsx.spawner_pid(), self.path("strace")
+        words = [word for traced in [spawner, *zygotes(spawner)]
+                 for word in ("-p", str(traced))]
+        tracer = subprocess.Popen(
+            ["strace", "-f", "-qq", "-o", log, "-e",
+             "trace=open,openat,openat2,execve,setns", *words],
+            stdin=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: f"TracerPid:\t{tracer.pid}\n" in open(
+                f"/proc/{spawner}/status", encoding="ascii").read(),
+                     what="a tracer")
+            ident = self.client.call("Run", self.request(
+                ["/bin/true"], namespaces=[
+                    {"kind": kind, "process": {"pid": pid}}
+                    for kind in ("NS_USER", "NS_NET", "NS_MNT")]))
+            ident = ident["info"]["id"]
+            self.client.call("Wait", {"id": ident})
+            self.client.call("Delete", {"id": ident})
+        finally:
+            tracer.terminate()
+            tracer.wait()
+        with open(log, encoding="utf-8") as f:
+            lines = [line.split(None, 1) for line in f]
+        self.assertTrue(any("setns(" in text for _, text in lines))
+        executed = set()
+        for process, text in lines:
+            if text.startswith("execve("):
+                executed.add(process)
+            elif process not in executed:
+                for word in (".so", "/etc/", "locale", "gconv", "/usr/lib"):
+                    self.assertNotIn(word, text)
+        self.assertTrue(executed)
+
+
+class Row34Keyring:
+    READ = """if True:
+        import ctypes, sys
+        libc = ctypes.CDLL(None, use_errno=True)
+        text = ctypes.create_string_buffer(99)
+        print(libc.syscall(250, 11, int(sys.argv[1]), text, 99))
+        print(libc.syscall(250, 10, -3, b"user", b"nsx-key", 0))
+        """
+
+    def test_row34_keys_of_the_services_session_are_out_of_reach(self):
+        with open(f"/proc/{self.nsx.spawner_pid()}/status",
+                  encoding="ascii") as f:
+            self.assertIn("Uid:\t0", f.read())
+        argv = [*payload_text(self.READ), str(self.KEY)]
+        for client in (self.client, self.connect(uid=0)):
+            self.assertEqual(self.output(argv, client=client).split(),
+                             ["-1", "-1"])
+        # Shown to be readable by who is in that session.
+        done = subprocess.run(argv, stdout=subprocess.PIPE, check=True)
+        self.assertEqual(done.stdout.split()[0], b"%d" % len(SECRET))
+
+
+class Row35Terminal:
+    STEAL = """if True:
+        import errno, fcntl, os, termios
+        def attempt(action):
+            try:
+                action()
+                print("done")
+            except OSError as error:
+                print(errno.errorcode[error.errno])
+        attempt(lambda: fcntl.ioctl(0, termios.TIOCSTI, b"x"))
+        attempt(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        attempt(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 1))
+        attempt(lambda: fcntl.ioctl(0, termios.TIOCSTI, b"y"))
+        attempt(lambda: os.open("/dev/tty", os.O_RDWR))
+        """
+
+    def test_row35_a_terminal_as_stdin_is_not_the_programs(self):
+        pid, master = pty.fork()  # its session has the terminal
+        if pid == 0:
+            signal.pause()
+            os._exit(0)
+        wait_for(lambda: os.readlink(f"/proc/{pid}/fd/0").startswith(
+            "/dev/pts/"), what="a session with a terminal")
+        slave = os.open(os.readlink(f"/proc/{pid}/fd/0"),
+                        os.O_RDWR | os.O_NOCTTY)
+        try:
+            text = self.output(payload_text(self.STEAL), fds=[slave],
+                               process={"stdin": {"kind": "STDIO_FD",
+                                                  "fd_index": 0}})
+        finally:
+            os.close(slave)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            os.close(master)
+        self.assertEqual(text.split(), ["EPERM"] * 4 + ["ENXIO"])
+
+
+class Row45Arguments:
+    def test_row45_command_lines_of_stages_are_constant(self):
+        secret = "row45-of-the-request"
+        seen = set()
+        for i in range(10):
+            self.client.send_request("Run", self.request(
+                ["/bin/true", secret], process={
+                    "env": [b"S=" + secret.encode()]}))
+            end = time.monotonic() + 0.06
+            while time.monotonic() < end:
+                for pid in all_children(self.nsx.spawner_pid()):
+                    with contextlib.suppress(OSError):
+                        name = comm(pid)
+                        with open(f"/proc/{pid}/cmdline", "rb") as f:
+                            line = f.read()
+                        if name.startswith("nsx:[") and name == comm(pid):
+                            seen.add(line)
+            ident = self.client.decode(
+                "Run", self.client.recv_response()[1])["info"]["id"]
+            self.client.call("Wait", {"id": ident})
+            self.client.call("Delete", {"id": ident})
+        self.assertTrue(seen)
+        for line in seen:
+            self.assertNotIn(secret.encode(), line)
+
+
+class Row49AdminsInside:
+    def test_row49_an_admins_program_brings_nothing_of_the_services(self):
+        pid = self.target("-n")
+        out = self.output(
+            ["/bin/sh", "-c", "ls -l /proc/self/fd | grep -c ' -> '; env; "
+             "cat /proc/keys; grep ^CapInh /proc/self/status"],
+            client=self.connect(uid=0), namespaces=[
+                {"kind": kind, "process": {"pid": pid}}
+                for kind in ("NS_USER", "NS_NET")])
+        lines = out.splitlines()
+        self.assertEqual(lines[0], "4", out)  # ls's own is one
+        self.assertNotIn("nsx-key", out)
+        self.assertNotIn("NSEXEC", out)
+        self.assertEqual(lines[-1], "CapInh:\t" + "0" * 16)
+        names = {line.split("=")[0] for line in lines if "=" in line}
+        self.assertLessEqual(names, {"PATH", "PWD", "_", "OLDPWD", "SHLVL"})
+
+
+class Row50Cores:
+    def core_limit(self, pid):
+        with open(f"/proc/{pid}/limits", encoding="ascii") as f:
+            return next(line.split()[4] for line in f
+                        if line.startswith("Max core"))
+
+    def test_row50_no_process_of_ours_may_leave_a_core(self):
+        spawner = self.nsx.spawner_pid()
+        ident, pid = self.waiting()
+        for process in (spawner, self.nsx.nsexecd_pid(), pid,
+                        *zygotes(spawner)):
+            self.assertEqual(self.core_limit(process), "0", comm(process))
+        os.kill(pid, signal.SIGABRT)
+        with self.assertRaises(RpcError) as caught:
+            self.client.call("Wait", {"id": ident})
+        self.assertIn("signal 6", caught.exception.message)
+        info = self.client.call("State", {"id": ident})["info"]
+        self.assertFalse(info.get("exit", {}).get("core"))
+        self.client.call("Delete", {"id": ident})
+
+
+class NamespaceDescriptors:
+    def test_tricks_with_descriptors_of_namespaces_are_refused(self):
+        pid = self.target("-n", "-u")
+        fds = [os.open(f"/proc/{pid}/ns/uts", os.O_RDONLY),
+               os.open(f"/proc/{pid}/ns/net", os.O_PATH),
+               os.pidfd_open(pid), os.open("/dev/null", os.O_RDONLY),
+               os.open("/", os.O_RDONLY)]
+        try:
+            for index, what in enumerate(("another kind", "O_PATH", "a pidfd",
+                                          "a device", "a directory")):
+                if what == "O_PATH":
+                    continue  # refused by setns() or opened anew: below
+                with self.subTest(what=what):
+                    detail = self.refused(fds=fds, namespaces=[
+                        {"kind": "NS_NET", "fd_index": index}])
+                    self.assertEqual(detail["step"], "join-check-net", detail)
+            for index in (5, 32, 1 << 31, (1 << 32) - 1):
+                detail = self.refused(fds=fds, namespaces=[
+                    {"kind": "NS_NET", "fd_index": index}])
+                self.assertEqual(detail["code"], "INVALID_ARGUMENT", detail)
+            # No right comes from a descriptor that only names it.
+            self.refused(fds=fds, namespaces=[
+                {"kind": "NS_NET", "fd_index": 1}])
+            self.refused(fds=fds, namespaces=[
+                {"kind": "NS_UTS", "fd_index": 0},
+                {"kind": "NS_NET", "fd_index": 0}])
+            self.refused(fds=fds, namespaces=[
+                {"kind": "NS_UTS", "fd_index": 0},
+                {"kind": "NS_UTS", "fd_index": 0}])
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+
+class Threats(Row26StoppedStages, Row30Leaks, Row32Capabilities, Row33ForeignCode,
+              Row34Keyring, Row35Terminal, Row45Arguments, Row49AdminsInside, Row50Cores,
+              NamespaceDescriptors, _RowsTest):
+    """One instance, in a session whose keyring has a secret."""
+
+    @classmethod
+    def setUpClass(cls):
+        LIBC.syscall(SYS_KEYCTL, 1, None)  # KEYCTL_JOIN_SESSION_KEYRING
+        cls.KEY = LIBC.syscall(SYS_ADD_KEY, b"user", b"nsx-key",
+                               SECRET.encode(), len(SECRET), -3)
+        super().setUpClass()
+
+
+if __name__ == "__main__":
+    main()
