@@ -32,6 +32,7 @@ struct owner_limits {
 	uint32_t starts_burst;	      /* 50 */
 	uint32_t containers;	      /* 128 live */
 	uint32_t execs_per_container; /* 16 */
+	uint32_t request_fds;	      /* 32, of one request */
 	uint32_t held_fds;	      /* 256, of starts in flight */
 	uint32_t stuck;		      /* 8 killed and still there */
 	uint32_t keys;		      /* 1024 remembered, the newest */

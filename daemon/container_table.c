@@ -13,6 +13,7 @@
 #include <sys/random.h>
 
 #include "lib/table.h"
+#include "lib/text.h"
 #include "lib/util.h"
 
 struct key_entry {
@@ -34,7 +35,7 @@ struct container_table {
 	uint64_t seed;
 	uint64_t last_serial;
 	uint64_t last_task;
-	struct table by_id;   /* hash of id -> struct container */
+	struct table by_id;   /* hash of owner and id -> struct container */
 	struct table by_name; /* hash of owner and name -> the same */
 	struct table tasks;   /* task id -> struct task */
 	struct table owners;  /* uid + 1 -> struct owner_entry */
@@ -100,9 +101,9 @@ container_table_task_id(struct container_table *table)
 }
 
 static uint64_t
-id_slot(const struct container_table *table, const char *id)
+id_slot(const struct container_table *table, uid_t owner, const char *id)
 {
-	return table_hash(id, strlen(id), table->seed);
+	return table_hash(id, strlen(id), table->seed + 1 + owner);
 }
 
 static uint64_t
@@ -116,7 +117,9 @@ container_index(struct container_table *table, struct container *container)
 {
 	int r;
 
-	r = table_add(&table->by_id, id_slot(table, container->id), container);
+	r = table_add(&table->by_id,
+		      id_slot(table, container->owner, container->id),
+		      container);
 	if (r < 0)
 		return r;
 	if (container->name[0]) {
@@ -126,13 +129,15 @@ container_index(struct container_table *table, struct container *container)
 			container);
 		if (r < 0) {
 			table_remove(&table->by_id,
-				     id_slot(table, container->id));
+				     id_slot(table, container->owner,
+					     container->id));
 			return r;
 		}
 	}
 	r = table_add(&table->tasks, container->init.id, &container->init);
 	if (r < 0) {
-		table_remove(&table->by_id, id_slot(table, container->id));
+		table_remove(&table->by_id,
+			     id_slot(table, container->owner, container->id));
 		if (container->name[0])
 			table_remove(&table->by_name,
 				     name_slot(table, container->owner,
@@ -163,7 +168,8 @@ container_add(struct container_table *table, struct container *container)
 void
 container_remove(struct container_table *table, struct container *container)
 {
-	table_remove(&table->by_id, id_slot(table, container->id));
+	table_remove(&table->by_id,
+		     id_slot(table, container->owner, container->id));
 	if (container->name[0])
 		table_remove(&table->by_name, name_slot(table, container->owner,
 							container->name));
@@ -182,12 +188,16 @@ container_remove(struct container_table *table, struct container *container)
 }
 
 struct container *
-container_find_id(const struct container_table *table, const char *id)
+container_find_id(const struct container_table *table, uid_t owner,
+		  const char *id)
 {
 	struct container *container =
-		table_find(&table->by_id, id_slot(table, id));
+		table_find(&table->by_id, id_slot(table, owner, id));
 
-	return container && strcmp(container->id, id) == 0 ? container : NULL;
+	if (!container || container->owner != owner ||
+	    strcmp(container->id, id) != 0)
+		return NULL;
+	return container;
 }
 
 static struct container *
@@ -202,34 +212,67 @@ find_name(const struct container_table *table, uid_t owner, const char *name)
 	return container;
 }
 
-/* An admin's look for a name that only one owner uses. */
 static struct container *
-find_name_anywhere(const struct container_table *table, const char *name)
+find_own(const struct container_table *table, uid_t owner, const char *text)
 {
-	struct container *found = NULL;
+	struct container *container = container_find_id(table, owner, text);
+
+	return container ? container : find_name(table, owner, text);
+}
+
+/* An admin's look for an id, or else a name, that only one owner uses. */
+static struct container *
+find_anywhere(const struct container_table *table, const char *text)
+{
+	struct container *ids = NULL, *names = NULL;
+	size_t n_ids = 0, n_names = 0;
 
 	for (struct container *c = table->first; c; c = c->next) {
-		if (strcmp(c->name, name) != 0)
-			continue;
-		if (found)
-			return NULL;
-		found = c;
+		if (strcmp(c->id, text) == 0) {
+			ids = c;
+			n_ids++;
+		} else if (strcmp(c->name, text) == 0) {
+			names = c;
+			n_names++;
+		}
 	}
-	return found;
+	if (n_ids > 0)
+		return n_ids == 1 ? ids : NULL;
+	return n_names == 1 ? names : NULL;
+}
+
+/* "UID/ID"; no id has a '/'. */
+static struct container *
+find_of_owner(const struct container_table *table, const char *text,
+	      const char *slash)
+{
+	char number[16];
+	uint32_t owner;
+
+	if ((size_t)(slash - text) >= sizeof(number))
+		return NULL;
+	memcpy(number, text, (size_t)(slash - text));
+	number[slash - text] = '\0';
+	if (text_parse_u32(number, &owner) < 0)
+		return NULL;
+	return find_own(table, owner, slash + 1);
 }
 
 struct container *
-container_find(const struct container_table *table, uid_t viewer,
+container_find(const struct container_table *table, struct viewer viewer,
 	       const char *id_or_name)
 {
-	struct container *container = container_find_id(table, id_or_name);
+	const char *slash = strchr(id_or_name, '/');
+	struct container *container;
 
-	if (container && container_visible(container, viewer))
-		return container;
-	container = find_name(table, viewer, id_or_name);
-	if (!container && viewer == 0)
-		container = find_name_anywhere(table, id_or_name);
-	return container;
+	if (slash)
+		container = find_of_owner(table, id_or_name, slash);
+	else
+		container = find_own(table, viewer.owner, id_or_name);
+	if (!container && !slash && viewer.admin)
+		container = find_anywhere(table, id_or_name);
+	return container && container_visible(container, viewer) ? container
+								 : NULL;
 }
 
 struct container *

@@ -8,6 +8,7 @@
 #define NSX_DAEMON_CONTAINER_TABLE_H
 
 #include "daemon/container.h"
+#include "daemon/viewer.h"
 
 struct container_table;
 
@@ -30,8 +31,8 @@ struct container_table *container_table_free(struct container_table *table);
 uint64_t container_table_task_id(struct container_table *table);
 
 /*
- * Add: takes the container (its id and owner set). -EEXIST: id or (owner,
- * name) is taken. -ENOMEM. On error the caller still owns it.
+ * Add: takes the container (its id and owner set). -EEXIST: (owner,
+ * id) or (owner, name) is taken. -ENOMEM. On error the caller still owns it.
  */
 must_check int container_add(struct container_table *table,
 			     struct container *container);
@@ -40,13 +41,15 @@ void container_remove(struct container_table *table,
 		      struct container *container);
 
 /*
- * By id, or by the viewer's own name for it; what the viewer may not see is
- * absent. uid 0 sees all (a name: his own first, then anybody's if only one).
+ * By the viewer's own id or name for it; ids are unique for each owner alone,
+ * and what the viewer may not see is absent. An admin sees all: his own first,
+ * then anybody's if only one has that id, or else that name; and with
+ * "UID/ID" that owner's.
  */
 struct container *container_find(const struct container_table *table,
-				 uid_t viewer, const char *id_or_name);
+				 struct viewer viewer, const char *id_or_name);
 struct container *container_find_id(const struct container_table *table,
-				    const char *id);
+				    uid_t owner, const char *id);
 /* In order of creation; NULL at the end. */
 struct container *container_first(const struct container_table *table);
 static inline struct container *
@@ -55,9 +58,9 @@ container_next(const struct container *container)
 	return container->next;
 }
 static inline bool
-container_visible(const struct container *container, uid_t viewer)
+container_visible(const struct container *container, struct viewer viewer)
 {
-	return viewer == 0 || container->owner == viewer;
+	return viewer_sees(viewer, container->owner);
 }
 
 /* Tasks: the init is added with its container, exec tasks here. */

@@ -21,6 +21,7 @@
 #include "daemon/park.h"
 #include "daemon/record_store.h"
 #include "daemon/restore.h"
+#include "daemon/rpc.h"
 #include "daemon/spawner_client.h"
 #include "daemon/start.h"
 #include "daemon/subscribe.h"
@@ -64,6 +65,8 @@ spawner_on_connected(struct daemon *daemon)
 	};
 
 	restore_adopt(daemon);
+	if (daemon->server)
+		server_ask_again(daemon->server);
 	if (spawner_send_small(daemon->spawner, &ping) < 0)
 		log_error("spawner: cannot ping it");
 }

@@ -27,6 +27,7 @@
 
 #include "daemon/audit.h"
 #include "daemon/config.h"
+#include "daemon/identity.h"
 #include "daemon/peer.h"
 #include "daemon/quota.h"
 #include "lib/text.h"
@@ -331,6 +332,25 @@ refuse_surplus(struct peer *peer, uint32_t stream_id)
 	peer_doom(peer);
 }
 
+/*
+ * Is this caller one for whom this method does anything? A confined one learns
+ * which daemon this is and no more: without it he could not even tell why.
+ */
+static int
+check_caller(const struct incoming *in, struct error *error)
+{
+	const struct rpc_caller *caller = &in->peer->caller;
+	const struct rpc_method *method = in->method;
+
+	if (in->peer->refusal) {
+		*error = *in->peer->refusal;
+		return -EINVAL;
+	}
+	if (method->confined_too && identity_rights(caller)->confined)
+		return 0;
+	return identity_check_verb(caller, method->verb, "check-policy", error);
+}
+
 /* Deadline and bounds, before anything of the payload is looked at. */
 static int
 admit(struct incoming *in)
@@ -345,7 +365,7 @@ admit(struct incoming *in)
 				"context deadline exceeded");
 		return -ETIMEDOUT;
 	}
-	if (check_calls(in, &error) < 0) {
+	if (check_caller(in, &error) < 0 || check_calls(in, &error) < 0) {
 		audit_refusal(in->peer, in->method->name, &error);
 		peer_send_error(in->peer, in->header->stream_id, &error, NULL);
 		return -EBUSY;

@@ -147,6 +147,7 @@ event_new(const struct event_draft *draft)
 	event->name = memcpy(at + sizes[0], texts[1], sizes[1]);
 	event->exec_id = memcpy(at + sizes[0] + sizes[1], texts[2], sizes[2]);
 	event->type = draft->type;
+	event->owner = draft->owner;
 	event->pid = draft->pid;
 	event->pid_inode = draft->pid_inode;
 	if (draft->exit)

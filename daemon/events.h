@@ -49,6 +49,7 @@ struct event {
 	uint64_t realtime_ns;
 	uint64_t boottime_ns;
 	enum event_type type;
+	uid_t owner;
 	pid_t pid;
 	uint64_t pid_inode;
 	struct task_exit exit;

@@ -153,7 +153,7 @@ static void
 say_map_checks(struct explanation *to, const struct plan *plan,
 	       const struct plan_input *input)
 {
-	const bool admin = input->uid == 0;
+	const bool admin = input->admin;
 
 	if (!plan->mapping.present)
 		return;

@@ -180,10 +180,10 @@ static bool
 fdchan_has_place(const struct fdchan *fdchan, const struct rpc_caller *caller,
 		 const struct owner *owner)
 {
-	const struct server *server = fdchan->server;
 	unsigned int max = FDCHAN_WAITING_MAX;
 
-	if (server->config.limits(server->daemon, caller)) {
+	/* nobody is asked who this is: a channel alone starts nothing */
+	if (caller->uid != 0) {
 		max -= max / 20;
 		if (owner->n_fdchans >= FDCHAN_PER_UID_MAX)
 			return false;
@@ -202,7 +202,7 @@ fdchan_take_connection(struct fdchan *fdchan, int fd)
 
 	if (server_peer_credentials(fdchan->server, fd, &caller) < 0)
 		return;
-	owner = owner_get(fdchan->server, caller.uid);
+	owner = owner_get(fdchan->server, caller.owner);
 	if (!owner)
 		return;
 	channel = fdchan_has_place(fdchan, &caller, owner)

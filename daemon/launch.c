@@ -10,6 +10,7 @@
 
 #include "daemon/container_table.h"
 #include "daemon/core_parts.h"
+#include "daemon/identity.h"
 #include "daemon/quota.h"
 #include "daemon/start_part.h"
 #include "lib/fd.h"
@@ -162,11 +163,12 @@ repeated(struct daemon *daemon, const struct launch *launch)
 
 	if (!launch->spec->has_key)
 		return false;
-	id = key_find(daemon->containers, launch->caller.uid, launch->spec->key,
-		      &hash);
+	id = key_find(daemon->containers, launch->caller.owner,
+		      launch->spec->key, &hash);
 	if (!id)
 		return false;
-	container = container_find_id(daemon->containers, id);
+	container =
+		container_find_id(daemon->containers, launch->caller.owner, id);
 	if (hash != launch->spec->hash)
 		(void)error_set(&error, ERRCODE_CONFLICT, "start", "key",
 				"this key was used with another request",
@@ -203,6 +205,11 @@ start_take(struct daemon *daemon, const struct start_call *call,
 	launch->spec = spec;
 	snprintf(launch->target, sizeof(launch->target), "%s",
 		 call->target ? call->target : "");
+	if (identity_check_spec(&launch->caller, spec, &error) < 0) {
+		fail_call(daemon, launch->call_id, &error);
+		launch_free(launch);
+		return;
+	}
 	if (repeated(daemon, launch)) {
 		launch_free(launch);
 		return;

@@ -20,13 +20,15 @@ libnsx_daemon_la_SOURCES += \
 	daemon/error.c daemon/error.h \
 	daemon/error_pack.c daemon/error_pack.h \
 	daemon/fdchan.c daemon/fdchan.h \
+	daemon/identity.c daemon/identity.h \
 	daemon/log.c daemon/log.h \
 	daemon/loop.c daemon/loop.h \
 	daemon/notify.c daemon/notify.h \
-	daemon/peer.c daemon/peer.h daemon/peer_out.c \
+	daemon/peer.c daemon/peer.h daemon/peer_out.c daemon/peer_who.c \
 	daemon/rpc.h \
 	daemon/server.c daemon/server.h \
-	daemon/stream.c daemon/stream.h
+	daemon/stream.c daemon/stream.h \
+	daemon/viewer.h
 
 sbin_PROGRAMS += nsexecd
 nsexecd_CPPFLAGS = $(libnsx_daemon_la_CPPFLAGS) \
@@ -76,4 +78,5 @@ libnsx_daemon_la_SOURCES += \
 	daemon/start_exec.c daemon/start_send.c \
 	daemon/subscribe.c daemon/subscribe.h \
 	daemon/task.c daemon/task.h daemon/task_part.h \
-	daemon/task_end.c daemon/task_io.c
+	daemon/task_end.c daemon/task_io.c \
+	daemon/who_ask.c daemon/who_ask.h

@@ -230,7 +230,7 @@ METHOD(method_cancel)
 	uint64_t ignored;
 
 	if (!id && request->has_key && request->key.len == SPEC_KEY_SIZE)
-		id = key_find(daemon->containers, caller->uid,
+		id = key_find(daemon->containers, caller->owner,
 			      request->key.data, &ignored);
 	if (!id && request->has_key) {
 		method_refuse(

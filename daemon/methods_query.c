@@ -14,6 +14,7 @@
 #include "daemon/events.h"
 #include "daemon/explain.h"
 #include "daemon/features.h"
+#include "daemon/identity.h"
 #include "daemon/methods.h"
 #include "daemon/oci_state.h"
 #include "daemon/pack.h"
@@ -54,7 +55,8 @@ METHOD(method_version)
 	response.pid = getpid();
 	response.kernel = name.release;
 	response.has_last_seq = true;
-	response.last_seq = event_last(daemon->events, caller->uid);
+	response.last_seq =
+		event_last(daemon->events, viewer_ring(rpc_viewer(caller)));
 	response.n_features =
 		features_probe(daemon->config, features, MAX_FEATURES);
 	response.features = pointers;
@@ -114,12 +116,13 @@ METHOD(method_list)
 	Nsexec__V1__ListResponse response = NSEXEC__V1__LIST_RESPONSE__INIT;
 	free_auto struct info_packed *packed = NULL;
 	free_auto Nsexec__V1__ContainerInfo **pointers = NULL;
+	const struct viewer viewer = rpc_viewer(caller);
 	struct container *container;
 	size_t max = 0, n = 0;
 
 	for (container = container_first(daemon->containers); container;
 	     container = container_next(container))
-		max += container_visible(container, caller->uid) &&
+		max += container_visible(container, viewer) &&
 		       list_wants(request, container);
 	packed = malloc((max + 1) * sizeof(*packed));
 	pointers = malloc((max + 1) * sizeof(*pointers));
@@ -129,7 +132,7 @@ METHOD(method_list)
 	}
 	for (container = container_first(daemon->containers); container;
 	     container = container_next(container)) {
-		if (!container_visible(container, caller->uid) ||
+		if (!container_visible(container, viewer) ||
 		    !list_wants(request, container))
 			continue;
 		info_pack(container, &packed[n]);
@@ -142,7 +145,8 @@ METHOD(method_list)
 	response.epoch.data = daemon->epoch;
 	response.epoch.len = sizeof(daemon->epoch);
 	response.has_as_of_seq = true;
-	response.as_of_seq = event_last(daemon->events, caller->uid);
+	response.as_of_seq =
+		event_last(daemon->events, viewer_ring(rpc_viewer(caller)));
 	(void)rpc_reply(daemon->server, call_id, &response.base);
 	for (size_t i = 0; i < n; i++)
 		info_packed_deinit(&packed[i]);
@@ -278,6 +282,8 @@ explain(struct daemon *daemon, uint64_t call_id,
 	struct plan_input input = {
 		.uid = caller->uid,
 		.gid = caller->gid,
+		.admin = caller->admin,
+		.no_new_privs = identity_rights(caller)->no_new_privs,
 		.container = spec->id[0] ? spec->id : "explained",
 		.gate = GATE_NAMED,
 	};
@@ -316,6 +322,7 @@ METHOD(method_explain)
 	}
 	if (request_explain((const Nsexec__V1__ExplainRequest *)message, spec,
 			    &error) < 0 ||
+	    identity_check_spec(caller, spec, &error) < 0 ||
 	    explain(daemon, call_id, caller, spec, &error) < 0)
 		(void)rpc_fail(daemon->server, call_id, &error);
 	spec_free(spec);

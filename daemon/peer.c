@@ -28,7 +28,10 @@ peer_on_frame_timeout(void *userdata)
 {
 	struct peer *peer = userdata;
 
-	peer_close(peer);
+	if (peer->held)
+		peer_ask_is_late(peer);
+	else
+		peer_close(peer);
 }
 
 static void
@@ -40,6 +43,7 @@ peer_free(struct peer *peer)
 		evbuffer_free(peer->in);
 	if (peer->out)
 		evbuffer_free(peer->out);
+	peer_forget_identity(peer);
 	free(peer);
 }
 
@@ -57,7 +61,7 @@ peer_init(struct peer *peer, int fd)
 			    &peer->frame_timer);
 	if (r < 0)
 		return r;
-	r = watch_new_fd(server->loop, fd, LOOP_READ, peer_on_event, peer,
+	r = watch_new_fd(server->loop, fd, 0, peer_on_event, peer,
 			 &peer->watch);
 	if (r < 0)
 		return r;
@@ -70,11 +74,14 @@ peer_limits(const struct peer *peer)
 	return peer->server->config.limits(peer->server->daemon, &peer->caller);
 }
 
-static void
+void
 peer_count(struct peer *peer, unsigned int change)
 {
 	if (peer->place == PEER_WITHIN) {
-		peer->owner->n_peers += change;
+		if (peer->held)
+			peer->owner->n_held += change;
+		else
+			peer->owner->n_peers += change;
 		peer->server->n_peers += change;
 	} else {
 		peer->owner->n_surplus += change;
@@ -86,7 +93,7 @@ int
 peer_new(struct server *server, int fd, const struct rpc_caller *caller,
 	 enum peer_place place)
 {
-	struct owner *owner = owner_get(server, caller->uid);
+	struct owner *owner = owner_get(server, caller->owner);
 	struct peer *peer;
 	int r;
 
@@ -112,10 +119,14 @@ peer_new(struct server *server, int fd, const struct rpc_caller *caller,
 		return r;
 	}
 	peer->fd = fd;
+	peer->held = true;
 	peer_count(peer, 1);
-	if (place != PEER_WITHIN)
-		watch_timer_set(peer->frame_timer, PEER_SURPLUS_TIMEOUT_MS);
+	watch_timer_set(peer->frame_timer,
+			server->config.ask_timeout_ms > 0
+				? server->config.ask_timeout_ms
+				: PEER_ASK_TIMEOUT_MS);
 	LIST_INSERT_HEAD(&server->all, peer, all_link);
+	peer_ask(peer);
 	return 0;
 }
 
@@ -193,8 +204,8 @@ peer_update_watch(struct peer *peer)
 	 * still tells when the other side goes altogether. */
 	if (peer->read_closed)
 		events |= LOOP_READ | LOOP_EDGE;
-	else if (!peer->paused && !peer->waiting && !peer->owner->choked &&
-		 !peer->server->draining)
+	else if (!peer->paused && !peer->waiting && !peer->held &&
+		 !peer->owner->choked && !peer->server->draining)
 		events |= LOOP_READ;
 	if (watch_set_events(peer->watch, events) < 0)
 		peer_close(peer);
@@ -445,11 +456,20 @@ peer_on_event(void *userdata, int fd, unsigned int events)
 			peer_close(peer);
 			return;
 		}
-	} else if (peer->waiting || peer->owner->choked) {
+	} else if (peer->waiting || peer->held || peer->owner->choked) {
 		peer_mark_dirty(peer); /* not now: the flush stops the watch */
 	} else if (events & LOOP_READ) {
 		peer_read(peer);
 	}
 	if (peer->fd >= 0 && (events & LOOP_WRITE))
 		peer_mark_dirty(peer);
+}
+
+void
+peer_go_on(struct peer *peer)
+{
+	peer_update_watch(peer);
+	/* what came meanwhile is most often here: no turn is waited for it */
+	if (peer->fd >= 0 && !peer->server->draining)
+		peer_on_event(peer, peer->fd, LOOP_READ);
 }

@@ -43,12 +43,8 @@ enum peer_skip {
 	PEER_SKIP_BUSY, /* too much is under way */
 };
 
-/* How a connection stands to the bounds on connections. */
-enum peer_place {
-	PEER_WITHIN,
-	PEER_OVER_OWNER, /* its first request is refused with QUOTA, */
-	PEER_OVER_ALL,	 /* or OVERLOADED; then it is closed */
-};
+/* Held until it is known who it is, at most so long. */
+#define PEER_ASK_TIMEOUT_MS 10000
 
 struct peer {
 	LIST_ENTRY(peer) all_link;
@@ -57,6 +53,8 @@ struct peer {
 	struct server *server;
 	struct owner *owner;
 	struct rpc_caller caller;
+	struct identity *identity; /* of caller; owned */
+	struct error *refusal;	   /* the answer to every request; owned */
 	enum peer_place place;
 	int fd; /* -1: dead */
 	struct watch *watch;
@@ -82,16 +80,26 @@ struct peer {
 	unsigned int n_full; /* streams whose sender waits */
 	bool dirty, doomed, paused, read_closed, want_write;
 	bool frame_timed;
+	bool held;    /* nobody knows yet who it is: nothing is read */
 	bool waiting; /* whole frames are here and wait for their turn */
 };
 
 /* Takes fd on success. -ENOMEM. */
 must_check int peer_new(struct server *server, int fd,
 			const struct rpc_caller *caller, enum peer_place place);
+/* Ask who it is; held until that is known. */
+void peer_ask(struct peer *peer);
+/* It took too long. */
+void peer_ask_is_late(struct peer *peer);
+void peer_forget_identity(struct peer *peer);
+/* What it has sent is looked at from now on. May close it. */
+void peer_go_on(struct peer *peer);
 /* Its owner has a turn again: look at the frames that wait. */
 void peer_resume(struct peer *peer);
 /* NULL: an admin's. */
 const struct owner_limits *peer_limits(const struct peer *peer);
+/* In or out of its owner's and the server's numbers. */
+void peer_count(struct peer *peer, unsigned int change);
 /* End it: calls are told, fd closed; memory goes later in this turn. */
 void peer_close(struct peer *peer);
 /* Only for server.c: free what peer_close() left. */

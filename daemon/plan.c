@@ -123,7 +123,7 @@ plan_caller(const struct spec *spec, const struct plan_input *input,
 	bool has_user =
 		(spec->boot.clone_flags | spec->join_flags) & CLONE_NEWUSER;
 
-	if (input->uid != 0 && others && !has_user)
+	if (!input->admin && others && !has_user)
 		return error_set(error, ERRCODE_NEED_USERNS, "check-request",
 				 "spec.namespaces",
 				 "without a user namespace only an admin "
@@ -131,11 +131,12 @@ plan_caller(const struct spec *spec, const struct plan_input *input,
 				 "add {kind: NS_USER, create: true} and id "
 				 "maps such as MAP_ROOT");
 	/* the golden rule: set-uid programs gain an ordinary caller nothing */
-	if (input->uid != 0)
+	if (input->no_new_privs)
 		boot->no_new_privs = true;
 	bootstrap_mark(boot, BOOTSTRAP_NO_NEW_PRIVS);
-	if (input->uid == 0 && !bootstrap_has(boot, BOOTSTRAP_GROUPS) &&
-	    !boot->keep_groups && !(boot->clone_flags & CLONE_NEWUSER) &&
+	if (input->uid == 0 && input->admin &&
+	    !bootstrap_has(boot, BOOTSTRAP_GROUPS) && !boot->keep_groups &&
+	    !(boot->clone_flags & CLONE_NEWUSER) &&
 	    !(spec->join_flags & CLONE_NEWUSER))
 		bootstrap_mark(boot, BOOTSTRAP_GROUPS);
 	return 0;

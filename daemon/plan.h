@@ -19,6 +19,8 @@
 struct plan_input {
 	uid_t uid;
 	gid_t gid;
+	bool admin;
+	bool no_new_privs;     /* forced */
 	const char *container; /* id */
 	enum bootstrap_gate gate;
 	pid_t target_pid;	/* EXEC: init of the container */

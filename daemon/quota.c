@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/container_table.h"
+#include "daemon/identity.h"
 #include "lib/clock.h"
 
 #define ADMIN_KEYS 65536u
@@ -36,6 +37,10 @@ static const struct quota_row quota_rows[] = {
 	[QUOTA_EXECS] = { "execs", "exec processes of this container",
 			  "as many exec processes as it may have are alive",
 			  "wait for one to end", 0 },
+	/* of the request alone */
+	[QUOTA_REQUEST_FDS] = { "request-fds", "descriptors of this request",
+				"more descriptors than one request may bring",
+				"pass fewer", 0 },
 	/* owner.held_fds, by task_count() */
 	[QUOTA_HELD_FDS] = { "held-fds", "descriptors of your starts in flight",
 			     "more descriptors than you may have under way",
@@ -78,15 +83,16 @@ _Static_assert(sizeof(quota_rows) / sizeof(quota_rows[0]) == N_QUOTAS,
 const struct owner_limits *
 owner_limits(const struct daemon *daemon, const struct rpc_caller *caller)
 {
-	return caller->uid == 0 ? NULL : &daemon->config->limits.owner;
+	if (caller->admin)
+		return NULL;
+	return caller->identity ? &caller->identity->limits
+				: &daemon->config->limits.owner;
 }
 
 size_t
-key_limit(const struct daemon *daemon, const struct container *container)
+key_limit(const struct daemon *daemon, const struct rpc_caller *caller)
 {
-	const struct rpc_caller caller = { .uid = container->owner,
-					   .gid = container->owner_gid };
-	const struct owner_limits *limits = owner_limits(daemon, &caller);
+	const struct owner_limits *limits = owner_limits(daemon, caller);
 
 	return limits ? limits->keys : ADMIN_KEYS;
 }
@@ -196,6 +202,7 @@ check_owner(const struct owner *owner, const struct owner_limits *limits,
 	const struct quota_use uses[] = {
 		{ QUOTA_STUCK, limits->stuck, owner->stuck, 1 },
 		{ QUOTA_STARTS, limits->starts, owner->in_flight, 1 },
+		{ QUOTA_REQUEST_FDS, limits->request_fds, 0, start->n_fds },
 		{ QUOTA_HELD_FDS, limits->held_fds, owner->held_fds,
 		  start->n_fds },
 		{ QUOTA_CONTAINERS, limits->containers, owner->live,
@@ -222,7 +229,7 @@ quota_check_start(struct daemon *daemon, const struct rpc_caller *caller,
 		  const struct quota_start *start, struct error *error)
 {
 	const struct owner_limits *limits = owner_limits(daemon, caller);
-	struct owner *owner = owner_counts(daemon->containers, caller->uid);
+	struct owner *owner = owner_counts(daemon->containers, caller->owner);
 	int r;
 
 	if (!owner)
@@ -239,7 +246,7 @@ quota_check_open(struct daemon *daemon, const struct rpc_caller *caller,
 		 struct error *error)
 {
 	const struct owner_limits *limits = owner_limits(daemon, caller);
-	struct owner *owner = owner_counts(daemon->containers, caller->uid);
+	struct owner *owner = owner_counts(daemon->containers, caller->owner);
 	const struct quota_start none = { .container = false };
 	int r;
 

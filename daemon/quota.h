@@ -19,13 +19,12 @@
 #include "daemon/error.h"
 #include "daemon/rpc.h"
 
-struct container;
-
 enum quota {
 	QUOTA_CONTAINERS,
 	QUOTA_STARTS,
 	QUOTA_START_RATE,
 	QUOTA_EXECS,
+	QUOTA_REQUEST_FDS,
 	QUOTA_HELD_FDS,
 	QUOTA_STUCK,
 	QUOTA_CONNECTIONS,
@@ -44,9 +43,8 @@ enum quota {
 const struct owner_limits *owner_limits(const struct daemon *daemon,
 					const struct rpc_caller *caller);
 
-/* Keys remembered for this container's owner. */
-size_t key_limit(const struct daemon *daemon,
-		 const struct container *container);
+/* Keys remembered for this caller's owner. */
+size_t key_limit(const struct daemon *daemon, const struct rpc_caller *caller);
 
 /* What is wanted beyond what is used already. */
 struct quota_use {

@@ -19,7 +19,8 @@
 #define NUMBERING ".numbering"
 /* no id holds an @, so no record is mistaken for one set aside */
 #define BAD_SUFFIX "@.bad"
-#define NAME_MAX_SIZE (2 * SPEC_ID_MAX + 8)
+/* OWNER:ID and OWNER:ID@EXEC: an id is one owner's alone */
+#define NAME_MAX_SIZE (2 * SPEC_ID_MAX + 24)
 
 struct record_store {
 	int dir_fd;
@@ -109,9 +110,11 @@ static void
 task_file_name(const struct task *task, char name[NAME_MAX_SIZE])
 {
 	if (task_is_init(task))
-		snprintf(name, NAME_MAX_SIZE, "%s", task->container->id);
+		snprintf(name, NAME_MAX_SIZE, "%u:%s", task->container->owner,
+			 task->container->id);
 	else
-		snprintf(name, NAME_MAX_SIZE, "%s@%s", task->container->id,
+		snprintf(name, NAME_MAX_SIZE, "%u:%s@%s",
+			 task->container->owner, task->container->id,
 			 task->exec_id);
 }
 
@@ -312,10 +315,11 @@ record_check_name(const Nsexec__Record__Task *record, const char *name)
 	char own[NAME_MAX_SIZE];
 
 	if (record->exec_id)
-		snprintf(own, sizeof(own), "%s@%s", record->id,
-			 record->exec_id);
+		snprintf(own, sizeof(own), "%u:%s@%s", record->owner_uid,
+			 record->id, record->exec_id);
 	else
-		snprintf(own, sizeof(own), "%s", record->id);
+		snprintf(own, sizeof(own), "%u:%s", record->owner_uid,
+			 record->id);
 	return strcmp(own, name) == 0 ? 0 : -EBADMSG;
 }
 

@@ -138,10 +138,16 @@ request_id(const char *id, struct error *error)
 {
 	struct part part = { .error = error };
 	char ignored[SPEC_ID_MAX + 1];
+	const char *slash;
 
 	if (!id)
 		return part_refuse(&part, "is missing",
 				   "name a container by its id or name", "id");
+	/* an admin's way to name one of several owners' */
+	slash = strchr(id, '/');
+	if (slash && slash > id && slash - id <= 10 &&
+	    strspn(id, "0123456789") == (size_t)(slash - id))
+		id = slash + 1;
 	return name_copy(&part, id, "id", ignored);
 }
 

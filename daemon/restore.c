@@ -121,8 +121,9 @@ restore_init(struct daemon *daemon, const Nsexec__Record__Task *record)
 		container_free(container);
 		return;
 	}
-	if (container->has_key && key_add(daemon->containers, container,
-					  key_limit(daemon, container)) < 0)
+	/* how many he may have is known when he comes: key_add() trims then */
+	if (container->has_key &&
+	    key_add(daemon->containers, container, SIZE_MAX) < 0)
 		container->has_key = false;
 	restore_state(daemon, &container->init, record);
 }
@@ -130,8 +131,8 @@ restore_init(struct daemon *daemon, const Nsexec__Record__Task *record)
 static void
 restore_exec(struct daemon *daemon, const Nsexec__Record__Task *record)
 {
-	struct container *container =
-		container_find_id(daemon->containers, record->id);
+	struct container *container = container_find_id(
+		daemon->containers, record->owner_uid, record->id);
 	struct task *task = container ? malloc(sizeof(*task)) : NULL;
 	unsigned long long number;
 	int r;
@@ -324,7 +325,8 @@ adopt_entry(struct daemon *daemon, const struct op_message *entry)
 
 	if (!op_has(entry, OP_ATTR_CONTAINER) || !op_has(entry, OP_ATTR_PID))
 		return;
-	container = container_find_id(daemon->containers, entry->container);
+	container = container_find_id(daemon->containers, entry->uid,
+				      entry->container);
 	if (!container) {
 		if (strlen(entry->container) <= SPEC_ID_MAX)
 			adopt_stranger(daemon, entry);

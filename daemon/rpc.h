@@ -22,28 +22,43 @@
 #include <sys/types.h>
 
 #include "daemon/error.h"
+#include "daemon/viewer.h"
 #include "lib/err.h"
+#include "proto/policy.h"
 
 struct daemon; /* daemon.h: everything; owned by main */
 struct owner_limits;
 struct audit_verdict;
+struct identity;
 struct server;
+struct who;
 
-/* Who called: from SO_PEERCRED at accept, kept for the connection's life. */
+/*
+ * Who called: numbers from SO_PEERCRED at accept, the rest from the spawner
+ * (WHO), kept for the connection's life. Whose quotas and containers: owner,
+ * never uid; who may see and do all: admin, never uid 0.
+ */
 struct rpc_caller {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
 	uint64_t peer_id; /* the connection; 64 bit, never reused */
+	uid_t owner;
+	bool admin;
+	const struct identity *identity; /* of the connection; NULL: a test's */
 };
+/* As whom this caller looks: at all only with that verb (foreign_container). */
+struct viewer rpc_viewer(const struct rpc_caller *caller);
 
 struct rpc_method {
 	const char *name;
 	const ProtobufCMessageDescriptor *request;
 	const ProtobufCMessageDescriptor *response;
-	bool streaming;	  /* server stream */
-	bool parked;	  /* may wait long: not counted as in flight */
-	bool acts;	  /* changes something: on record when allowed, too */
+	bool streaming;	   /* server stream */
+	bool parked;	   /* may wait long: not counted as in flight */
+	bool acts;	   /* changes something: on record when allowed, too */
+	bool confined_too; /* answered even if the caller is confined */
+	enum policy_verb verb;
 	size_t frame_max; /* 4 MiB for Create, Run, Exec; else 256 KiB */
 	/* request is freed by the server after fn returns */
 	void (*fn)(struct daemon *daemon, uint64_t call_id,
@@ -96,6 +111,16 @@ struct server_config {
 	/* owner_limits(), or a test's. */
 	const struct owner_limits *(*limits)(const struct daemon *daemon,
 					     const struct rpc_caller *caller);
+	/*
+	 * Ask who this connection is; server_identify() brings the answer. 0,
+	 * -ENOTCONN: asked again by server_ask_again(); NULL: nobody is asked,
+	 * a caller is his uid and uid 0 the admin (tests).
+	 */
+	int (*ask)(struct daemon *daemon, uint64_t peer_id, int fd);
+	/* For that answer, 0: 10 s. */
+	int ask_timeout_ms;
+	/* Bounds without a rule; NULL if ask is. */
+	const struct owner_limits *initial_limits;
 	/* A frame begun and not finished; 0: 30 s. */
 	int frame_timeout_ms;
 	const char *service;		  /* "nsexec.v1.Nsexec" */
@@ -110,6 +135,14 @@ struct loop;
 must_check int server_new(struct loop *loop, struct daemon *daemon,
 			  const struct server_config *config,
 			  struct server **ret);
+/*
+ * The answer to ask: who the connection is, or why nothing is done for it. A
+ * connection that is gone is no error.
+ */
+void server_identify(struct server *server, uint64_t peer_id,
+		     const struct who *who, const struct error *refusal);
+/* Ask for every connection; until the answer what was known holds. */
+void server_ask_again(struct server *server);
 /* Stop accepting; answer what is in flight until server_idle() or the drain
  * time is over. */
 void server_drain(struct server *server);

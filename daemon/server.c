@@ -52,7 +52,7 @@ owner_get(struct server *server, uid_t uid)
 void
 owner_put(struct owner *owner)
 {
-	if (owner->n_peers > 0 || owner->n_surplus > 0 ||
+	if (owner->n_peers > 0 || owner->n_held > 0 || owner->n_surplus > 0 ||
 	    owner->n_fdchans > 0 || owner->n_calls > 0)
 		return;
 	LIST_REMOVE(owner, link);
@@ -74,7 +74,10 @@ server_peer_credentials(const struct server *server, int fd,
 		return -EPERM;
 	*ret = (struct rpc_caller){ .uid = cred.uid,
 				    .gid = cred.gid,
-				    .pid = cred.pid };
+				    .pid = cred.pid,
+				    .owner = cred.uid,
+				    .admin = !server->config.ask &&
+					     cred.uid == 0 };
 	return 0;
 }
 
@@ -102,19 +105,20 @@ find_overflow_uid(void)
 	return value;
 }
 
+/*
+ * Its place until it is known who it is: bounds that hold whatever the answer
+ * will be, so that nobody's unanswered connections take all places.
+ */
 static enum peer_place
-server_find_place(struct server *server, const struct rpc_caller *caller,
-		  const struct owner *owner)
+server_first_place(const struct server *server, const struct rpc_caller *caller,
+		   const struct owner *owner)
 {
-	const struct owner_limits *limits =
-		server->config.limits(server->daemon, caller);
 	unsigned int max = server->config.max_connections;
 
-	if (limits) {
+	if (!server->config.ask)
+		return server_find_place(server, caller, owner);
+	if (caller->uid != 0)
 		max -= max / 20;
-		if (owner->n_peers >= limits->connections)
-			return PEER_OVER_OWNER;
-	}
 	return server->n_peers < max ? PEER_WITHIN : PEER_OVER_ALL;
 }
 
@@ -129,13 +133,13 @@ server_take_connection(struct server *server, int fd)
 
 	if (server_peer_credentials(server, fd, &caller) < 0)
 		return;
-	owner = owner_get(server, caller.uid);
+	owner = owner_get(server, caller.owner);
 	if (!owner)
 		return;
-	place = server_find_place(server, &caller, owner);
-	if (place != PEER_WITHIN &&
-	    (owner->n_surplus >= SERVER_SURPLUS_OWNER_MAX ||
-	     server->n_surplus >= SERVER_SURPLUS_MAX)) {
+	place = server_first_place(server, &caller, owner);
+	if ((place != PEER_WITHIN &&
+	     !server_has_surplus_place(server, owner)) ||
+	    (caller.uid != 0 && owner->n_held >= SERVER_HELD_OWNER_MAX)) {
 		log_debug("connection of uid %u: closed: too many", caller.uid);
 		owner_put(owner);
 		return;

@@ -25,9 +25,19 @@
 struct fdchan;
 struct peer;
 
+/* How a connection stands to the bounds on connections. */
+enum peer_place {
+	PEER_WITHIN,
+	PEER_OVER_OWNER, /* its first request is refused with QUOTA, */
+	PEER_OVER_ALL,	 /* or OVERLOADED; then it is closed */
+};
+
 TAILQ_HEAD(peer_list, peer);
 
-/* One uid with connections or waiting fd channels. */
+/*
+ * One owner with connections or waiting fd channels. A connection counts with
+ * its uid until it is known whose delegated id that is.
+ */
 struct owner {
 	LIST_ENTRY(owner) link;
 	TAILQ_ENTRY(owner) turn_link; /* while waiting is not empty */
@@ -37,6 +47,7 @@ struct owner {
 	uid_t uid;
 	unsigned int n_peers;
 	unsigned int n_surplus; /* over the bound, told so and then closed */
+	unsigned int n_held;	/* whose they are is being asked */
 	unsigned int n_fdchans;
 	unsigned int n_calls; /* in flight, parked ones not */
 	size_t large;	      /* bytes of large frames under way */
@@ -61,6 +72,8 @@ LIST_HEAD(peer_all, peer);
 /* Connections over a bound that are kept to be told so. */
 #define SERVER_SURPLUS_MAX 64u
 #define SERVER_SURPLUS_OWNER_MAX 4u
+/* Connections of one uid whose owner is not known yet; root's may be more. */
+#define SERVER_HELD_OWNER_MAX 64u
 /* Decoding memory that needs no heap. */
 #define SERVER_POOL_SIZE ((size_t)32 << 10)
 
@@ -97,6 +110,12 @@ struct server {
 
 /* Have the dirty peers flushed at the end of this turn. */
 void server_wake(struct server *server);
+/* The place of one more connection of this caller; peer_who.c. */
+enum peer_place server_find_place(const struct server *server,
+				  const struct rpc_caller *caller,
+				  const struct owner *owner);
+bool server_has_surplus_place(const struct server *server,
+			      const struct owner *owner);
 /* Find or make; NULL: no memory. */
 struct owner *owner_get(struct server *server, uid_t uid);
 /* Forget an owner that has nothing left. */

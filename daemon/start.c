@@ -12,6 +12,7 @@
 #include <sys/random.h>
 
 #include "daemon/container_table.h"
+#include "daemon/identity.h"
 #include "daemon/log.h"
 #include "daemon/quota.h"
 #include "daemon/record_store.h"
@@ -35,16 +36,18 @@ random_id(char id[SPEC_ID_MAX + 1])
 
 /* An id or name that only a start that failed still holds is free again. */
 static int
-make_way(struct daemon *daemon, uid_t uid, const char *name, const char *field,
-	 struct error *error)
+make_way(struct daemon *daemon, uid_t owner, const char *name,
+	 const char *field, struct error *error)
 {
-	struct container *old = container_find_id(daemon->containers, name);
+	const struct viewer own = { .owner = owner };
+	struct container *old =
+		container_find_id(daemon->containers, owner, name);
 
 	if (!old)
-		old = container_find(daemon->containers, uid, name);
-	if (!old || (strcmp(old->id, name) != 0 && old->owner != uid))
+		old = container_find(daemon->containers, own, name);
+	if (!old)
 		return 0;
-	if (old->owner == uid && old->init.failure && container_is_clean(old)) {
+	if (old->init.failure && container_is_clean(old)) {
 		container_delete(daemon, old);
 		return 0;
 	}
@@ -77,7 +80,7 @@ container_fill(struct daemon *daemon, const struct rpc_caller *caller,
 {
 	task_init(&container->init, daemon, container,
 		  container_table_task_id(daemon->containers));
-	container->owner = caller->uid;
+	container->owner = caller->owner;
 	container->owner_gid = caller->gid;
 	memcpy(container->name, spec->name, sizeof(container->name));
 	memcpy(container->id, spec->id, sizeof(container->id));
@@ -97,6 +100,8 @@ plan_for_start(const struct launch *launch, struct container *container,
 	struct plan_input input = {
 		.uid = launch->caller.uid,
 		.gid = launch->caller.gid,
+		.admin = launch->caller.admin,
+		.no_new_privs = identity_rights(&launch->caller)->no_new_privs,
 		.container = container->id,
 		.gate = launch->kind == PARK_RUN ? GATE_CHANNEL : GATE_NAMED,
 	};
@@ -144,11 +149,11 @@ start_container(struct daemon *daemon, const struct launch *launch,
 	int r = 0;
 
 	if (spec->id[0])
-		r = make_way(daemon, launch->caller.uid, spec->id, "the id",
+		r = make_way(daemon, launch->caller.owner, spec->id, "the id",
 			     error);
 	if (r == 0 && spec->name[0])
-		r = make_way(daemon, launch->caller.uid, spec->name, "the name",
-			     error);
+		r = make_way(daemon, launch->caller.owner, spec->name,
+			     "the name", error);
 	if (r < 0)
 		return r;
 	if (container_new(&container) < 0)
@@ -173,8 +178,9 @@ start_container(struct daemon *daemon, const struct launch *launch,
 		return r;
 	}
 	/* without its key a repetition starts another: better than none */
-	if (container->has_key && key_add(daemon->containers, container,
-					  key_limit(daemon, container)) < 0)
+	if (container->has_key &&
+	    key_add(daemon->containers, container,
+		    key_limit(daemon, &launch->caller)) < 0)
 		container->has_key = false;
 	/* the start goes on even if its caller cannot be told */
 	start_park(&container->init, launch);

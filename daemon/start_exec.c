@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "daemon/container_table.h"
+#include "daemon/identity.h"
 #include "daemon/park.h"
 #include "daemon/quota.h"
 #include "daemon/record_store.h"
@@ -37,8 +38,9 @@ static int
 exec_target(struct daemon *daemon, const struct launch *launch,
 	    struct container **ret, struct error *error)
 {
-	struct container *container = container_find(
-		daemon->containers, launch->caller.uid, launch->target);
+	struct container *container =
+		container_find(daemon->containers, rpc_viewer(&launch->caller),
+			       launch->target);
 	const struct owner_limits *limits =
 		owner_limits(daemon, &launch->caller);
 
@@ -70,6 +72,8 @@ plan_for_exec(const struct launch *launch, struct container *container,
 	struct plan_input input = {
 		.uid = launch->caller.uid,
 		.gid = launch->caller.gid,
+		.admin = launch->caller.admin,
+		.no_new_privs = identity_rights(&launch->caller)->no_new_privs,
 		.container = container->id,
 		.gate = GATE_CHANNEL,
 		.target_pid = container->init.pid,

@@ -17,8 +17,8 @@ struct launch {
 	uint64_t call_id;
 	struct rpc_caller caller;
 	enum park_kind kind;
-	struct spec *spec; /* owned */
-	char target[SPEC_ID_MAX + 1];
+	struct spec *spec;	       /* owned */
+	char target[SPEC_ID_MAX + 13]; /* with an owner: "UID/" */
 };
 
 /* What goes to the spawner beside the message. */

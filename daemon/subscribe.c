@@ -35,7 +35,8 @@ struct reader {
 	struct reader *prev, *next;
 	struct daemon *daemon;
 	uint64_t call_id;
-	uid_t viewer;
+	struct viewer viewer;
+	uid_t ring;	 /* whose numbers are his */
 	uint64_t cursor; /* next number it is owed */
 	bool gap_due;	 /* from gap_from to cursor - 1 */
 	uint64_t gap_from;
@@ -116,7 +117,8 @@ reader_wants_container(const struct reader *reader, const char *id,
 static bool
 reader_wants(const struct reader *reader, const struct event *event)
 {
-	return reader_wants_type(reader, event->type) &&
+	return viewer_sees(reader->viewer, event->owner) &&
+	       reader_wants_type(reader, event->type) &&
 	       reader_wants_container(reader, event->container, event->name);
 }
 
@@ -232,13 +234,13 @@ static enum step
 reader_step(struct reader *reader, emit_fn emit, void *userdata)
 {
 	const struct event_log *log = reader->daemon->events;
-	uint64_t last = event_last(log, reader->viewer);
+	uint64_t last = event_last(log, reader->ring);
 	const struct event *event;
 
 	if (reader->snapshots)
 		return snapshot_step(reader, emit, userdata);
 	if (reader->cursor <= last) {
-		event = event_from(log, reader->viewer, reader->cursor);
+		event = event_from(log, reader->ring, reader->cursor);
 		if (!event || event->seq > reader->cursor) {
 			skip_to(reader, event ? event->seq : last + 1);
 			return STEP_MORE;
@@ -379,7 +381,7 @@ poll_on_timeout(void *userdata)
 /* Both */
 
 void
-subscribers_wake(struct daemon *daemon, uid_t viewer)
+subscribers_wake(struct daemon *daemon, uid_t ring)
 {
 	struct subscribers *subscribers = subscribers_of(daemon);
 	struct reader *next;
@@ -387,7 +389,7 @@ subscribers_wake(struct daemon *daemon, uid_t viewer)
 	for (struct reader *reader = subscribers ? subscribers->first : NULL;
 	     reader; reader = next) {
 		next = reader->next;
-		if (reader->viewer != viewer)
+		if (reader->ring != ring)
 			continue;
 		if (reader->stream)
 			stream_pump(reader);
@@ -430,7 +432,7 @@ filter_build(struct reader *reader, const Nsexec__V1__EventsRequest *request,
 	     struct error *error)
 {
 	const struct daemon *daemon = reader->daemon;
-	uint64_t last = event_last(daemon->events, reader->viewer);
+	uint64_t last = event_last(daemon->events, reader->ring);
 	bool other_epoch;
 
 	reader->cursor = last + 1;
@@ -476,7 +478,8 @@ reader_limit(struct daemon *daemon, const struct rpc_caller *caller,
 
 	for (struct reader *reader = subscribers_of(daemon)->first; reader;
 	     reader = reader->next)
-		use.used += reader->viewer == caller->uid && reader->stream;
+		use.used +=
+			reader->viewer.owner == caller->owner && reader->stream;
 	return quota_check(&use, error);
 }
 
@@ -495,7 +498,8 @@ reader_new(struct daemon *daemon, uint64_t call_id,
 				 "try again later");
 	reader->daemon = daemon;
 	reader->call_id = call_id;
-	reader->viewer = caller->uid;
+	reader->viewer = rpc_viewer(caller);
+	reader->ring = viewer_ring(reader->viewer);
 	r = filter_build(reader, request, error);
 	if (r == 0 && table_add(&subscribers->by_call, call_id, reader) < 0)
 		r = error_set(error, ERRCODE_OVERLOADED, "subscribe", "memory",

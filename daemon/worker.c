@@ -23,6 +23,7 @@
 #include "daemon/notify.h"
 #include "daemon/quota.h"
 #include "daemon/rpc.h"
+#include "daemon/who_ask.h"
 #include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/util.h"
@@ -182,6 +183,8 @@ worker_open(struct worker *worker, struct worker_sockets *sockets)
 		.fd_listener = sockets->fd,
 		.max_connections = connections_max(config),
 		.limits = owner_limits,
+		.ask = who_ask,
+		.initial_limits = &config->limits.owner,
 		.audit = audit_verdict,
 		.service = "nsexec.v1.Nsexec",
 		.methods = rpc_methods,

@@ -214,7 +214,7 @@ flight_clean_up(struct spawner *spawner, struct start *start)
 		flight_kill(spawner, start);
 	flight_end(spawner, start);
 	if (gated)
-		gate_remove(spawner->rundir.gates_fd, name.id);
+		gate_remove(spawner->rundir.gates_fd, &name);
 	if (!is_exec)
 		removal_add(spawner, &name, 0, 0);
 	sweep_soon(spawner);

@@ -18,7 +18,10 @@
 #include <unistd.h>
 
 #include "lib/fd.h"
+#include "spawn/spawner_cgroup.h"
 #include "spawn/spawner_log.h"
+
+#define GATE_NAME_SIZE (CONTAINER_ID_SIZE + 12)
 
 typedef int (*gate_call)(int sock, const struct sockaddr *address,
 			 socklen_t size);
@@ -45,26 +48,34 @@ gate_in_directory(int dir_fd, const char *name, int sock, gate_call call)
 	return r;
 }
 
-int
-gate_listen(int gates_fd, const char *id, int *ret_fd)
+static void
+gate_name(const struct container_name *name, char ret[GATE_NAME_SIZE])
 {
+	snprintf(ret, GATE_NAME_SIZE, "%u:%s", name->owner, name->id);
+}
+
+int
+gate_listen(int gates_fd, const struct container_name *name, int *ret_fd)
+{
+	char id[GATE_NAME_SIZE];
 	fd_auto int fd = -1;
 	int r;
 
+	gate_name(name, id);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	/* bind(2) never follows a link: the name must not exist. */
 	r = gate_in_directory(gates_fd, id, fd, bind);
 	if (r == -EADDRINUSE) {
-		gate_remove(gates_fd, id);
+		gate_remove(gates_fd, name);
 		r = gate_in_directory(gates_fd, id, fd, bind);
 	}
 	if (r < 0)
 		return r;
 	if (listen(fd, 16) < 0) {
 		r = -errno;
-		gate_remove(gates_fd, id);
+		gate_remove(gates_fd, name);
 		return r;
 	}
 	*ret_fd = fd_steal(&fd);
@@ -72,15 +83,16 @@ gate_listen(int gates_fd, const char *id, int *ret_fd)
 }
 
 int
-gate_open(int gates_fd, int proc_fd, const char *id)
+gate_open(int gates_fd, int proc_fd, const struct container_name *name)
 {
+	char id[GATE_NAME_SIZE], found_name[64];
 	fd_auto int found = -1, fd = -1;
-	char name[64];
 	struct stat st;
 	int r;
 
 	/* nsexecd may put a link or a socket of its own there: connect to the
 	 * very inode that was looked at, and only to one that root bound. */
+	gate_name(name, id);
 	found = openat(gates_fd, id, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (found < 0)
 		return -errno;
@@ -91,19 +103,22 @@ gate_open(int gates_fd, int proc_fd, const char *id)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	snprintf(name, sizeof(name), "%d/fd/%d", getpid(), found);
-	r = gate_in_directory(proc_fd, name, fd, connect);
+	snprintf(found_name, sizeof(found_name), "%d/fd/%d", getpid(), found);
+	r = gate_in_directory(proc_fd, found_name, fd, connect);
 	if (r < 0)
 		return r;
 	if (send(fd, "G", 1, MSG_NOSIGNAL) != 1)
 		return -errno;
-	gate_remove(gates_fd, id);
+	gate_remove(gates_fd, name);
 	return 0;
 }
 
 void
-gate_remove(int gates_fd, const char *id)
+gate_remove(int gates_fd, const struct container_name *name)
 {
+	char id[GATE_NAME_SIZE];
+
+	gate_name(name, id);
 	if (unlinkat(gates_fd, id, 0) < 0 && errno != ENOENT)
 		log_error(errno, "cannot remove gate %s", id);
 }

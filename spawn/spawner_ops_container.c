@@ -142,7 +142,7 @@ op_open(struct spawner *spawner, const struct request *request,
 	r = op_check_gate(spawner, &name, &child);
 	if (r == 0)
 		r = gate_open(spawner->rundir.gates_fd, spawner->proc_fd,
-			      name.id);
+			      &name);
 	if (r < 0) {
 		op_fail_container(
 			spawner, request, "connect",

@@ -18,19 +18,6 @@
 #define REMOVAL_PAUSE_MAX_MS 64
 #define REMOVAL_PRUNE_MS 2000
 
-/* The name at the gate is free again, unless another owner has this id. */
-static void
-removal_gate(struct spawner *spawner, const char *id)
-{
-	struct stat st;
-	uid_t owner;
-
-	if (fstatat(spawner->rundir.gates_fd, id, &st, AT_SYMLINK_NOFOLLOW) ==
-		    0 &&
-	    place_find_owner(spawner, id, &owner) == -ENOENT)
-		gate_remove(spawner->rundir.gates_fd, id);
-}
-
 static void
 removal_answer(struct spawner *spawner, const struct removal *row, int r)
 {
@@ -69,7 +56,7 @@ removal_try(struct spawner *spawner, struct removal *row, int64_t now)
 		return -EBUSY;
 	}
 	if (r == 0 || r == -ENOENT)
-		removal_gate(spawner, row->name.id);
+		gate_remove(spawner->rundir.gates_fd, &row->name);
 	if (r == 0 && !timer_is_set(&spawner->loop, TIMER_PRUNE))
 		timer_set(&spawner->loop, TIMER_PRUNE, REMOVAL_PRUNE_MS);
 	removal_answer(spawner, row, r);

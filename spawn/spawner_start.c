@@ -57,7 +57,7 @@ setup_deinit(struct setup *setup)
 	fd_close(&setup->report[0]);
 	fd_close(&setup->report[1]);
 	if (setup->made_gate)
-		gate_remove(spawner->rundir.gates_fd, setup->name.id);
+		gate_remove(spawner->rundir.gates_fd, &setup->name);
 	if (setup->made_leaf)
 		removal_add(spawner, &setup->name, 0, 0);
 }
@@ -223,20 +223,11 @@ static int
 setup_make_gate(struct setup *setup)
 {
 	struct spawner *spawner = setup->spawner;
-	struct stat st;
-	uid_t owner;
-	int r = 0;
+	int r;
 
 	if (setup->msg->gate != GATE_NAMED)
 		return 0;
-	/* Gates are named by id alone: not if another owner has this one. */
-	if (fstatat(spawner->rundir.gates_fd, setup->name.id, &st,
-		    AT_SYMLINK_NOFOLLOW) == 0)
-		r = place_find_owner(spawner, setup->name.id, &owner);
-	if (r < 0 && r != -ENOENT) /* that one is nobody's */
-		return setup_refuse(setup, ERRCODE_CONFLICT,
-				    "a gate of this id exists");
-	r = gate_listen(spawner->rundir.gates_fd, setup->name.id,
+	r = gate_listen(spawner->rundir.gates_fd, &setup->name,
 			&setup->gate_fd);
 	if (r < 0)
 		return setup_fail(setup, ERRCODE_INTERNAL, r, "gate", "bind");

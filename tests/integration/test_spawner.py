@@ -314,7 +314,7 @@ class Containers(SpawnerCase):
 
     def test_created_container_starts_by_open_once(self):
         start, pid = self.create()
-        gate = os.path.join(self.spawner.dir, "gates", "web1")
+        gate = os.path.join(self.spawner.dir, "gates", "0:web1")
         self.assertTrue(os.path.exists(gate))
         self.assertEqual(self.status(pid).u32(sp.EXECED), 0)
         self.done(sp.OPEN, attr(sp.CONTAINER, "web1"),
@@ -355,7 +355,7 @@ class Containers(SpawnerCase):
     def test_open_never_connects_to_a_socket_that_is_not_roots(self):
         start, pid = self.create()
         gates = os.path.join(self.spawner.dir, "gates")
-        gate = os.path.join(gates, "web1")
+        gate = os.path.join(gates, "0:web1")
         os.rename(gate, gate + ".aside")
         for trap in ("link", "own"):
             victim = self.spawner.listener(f"{trap}.sock",

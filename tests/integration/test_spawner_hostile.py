@@ -285,13 +285,16 @@ class Claims(_SpawnerCase):
     def test_same_id_of_two_owners_keeps_their_gates_apart(self):
         user = self.user()
         first, first_pid = self.start(caller=user, gate=sp.GATE_NAMED)
-        _, answer = self.start(ok=False, gate=sp.GATE_NAMED)
-        self.assertEqual(answer.code, sp.CONFLICT, answer)
-        second, second_pid = self.start(gate=sp.GATE_CHANNEL)
+        gates = os.path.join(self.spawner.dir, "gates")
+        second, second_pid = self.start(gate=sp.GATE_NAMED)
+        self.assertEqual(sorted(os.listdir(gates)),
+                         ["0:web1", f"{ORDINARY_UID}:web1"])
+        self.done(sp.OPEN, attr(sp.CONTAINER, "web1"), attr(sp.UID, 0),
+                  fds=[self.caller.fileno()])
         self.refused(sp.FAILED_PRECONDITION, sp.OPEN,
                      attr(sp.CONTAINER, "web1"), attr(sp.UID, 0),
                      fds=[self.caller.fileno()])
-        second.ours.close()
+        self.assertEqual(os.listdir(gates), [f"{ORDINARY_UID}:web1"])
         self.wait_exit(second, second_pid)
         self.clean(second_pid)
         self.assertEqual(self.status(first_pid).u32(sp.EXECED), 0)

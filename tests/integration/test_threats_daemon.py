@@ -577,7 +577,7 @@ class Row38Records(RowCase):
         os.chmod(secret, 0o666)
         self.ctl_ok("run", "-d", "--name", "lives", "--", "/bin/sleep", "600")
         ident = self.ctl_ok("list", "-q").out.strip()
-        record = os.path.join(self.nsx.dir, "records", ident)
+        record = os.path.join(self.nsx.dir, "records", f"0:{ident}")
         owner = os.stat(record)
         with open(record, "rb") as f:
             good = f.read()

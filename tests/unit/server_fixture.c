@@ -133,7 +133,7 @@ limits(const struct daemon *daemon, const struct rpc_caller *caller)
 		.queued_bytes = 4u << 20,
 	};
 
-	return caller->uid == 0 ? NULL : &of_anybody;
+	return caller->admin ? NULL : &of_anybody;
 }
 
 static int

@@ -29,6 +29,7 @@ defaults_are_the_documented_limits(void **state)
 	assert_int_equal(config.limits.owner.starts_burst, 50);
 	assert_int_equal(config.limits.owner.containers, 128);
 	assert_int_equal(config.limits.owner.execs_per_container, 16);
+	assert_int_equal(config.limits.owner.request_fds, 32);
 	assert_int_equal(config.limits.owner.held_fds, 256);
 	assert_int_equal(config.limits.owner.stuck, 8);
 	assert_int_equal(config.limits.owner.keys, 1024);

@@ -427,7 +427,7 @@ delete_is_answered_when_nothing_is_left(void **state)
 	spawner_say_done(fixture);
 	assert_false(answer_to(fixture, call)->failed);
 	assert_int_equal(record_stage(fixture, "c"), 0);
-	assert_null(container_find_id(fixture->daemon.containers, "c"));
+	assert_null(container_find_id(fixture->daemon.containers, 0, "c"));
 }
 
 /* The cgroup of a failed start stays busy: whatever is in it ignores a kill. */

@@ -53,6 +53,8 @@ explain(struct sample *s)
 	const struct plan_input input = { .container = "c",
 					  .gate = GATE_CHANNEL,
 					  .uid = s->uid,
+					  .admin = s->uid == 0,
+					  .no_new_privs = s->uid != 0,
 					  .gid = s->uid };
 
 	assert_int_equal(plan_build(s->spec, &input, s->plan, &s->error), 0);

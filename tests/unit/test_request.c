@@ -345,9 +345,12 @@ static struct plan *
 plan_of(struct sample *s, uid_t uid, int expected)
 {
 	static struct plan plan;
-	struct plan_input input = {
-		.uid = uid, .gid = uid, .container = "c", .gate = GATE_CHANNEL
-	};
+	struct plan_input input = { .uid = uid,
+				    .gid = uid,
+				    .admin = uid == 0,
+				    .no_new_privs = uid != 0,
+				    .container = "c",
+				    .gate = GATE_CHANNEL };
 
 	assert_int_equal(request_run(&s->request, s->out, &s->error), 0);
 	assert_int_equal(plan_build(s->out, &input, &plan, &s->error),
