@@ -404,8 +404,8 @@ run_show(struct options *options)
 	if (preset == 0)
 		return ctl_usage(options->ctl,
 				 "no preset \"%s\": write map-root, "
-				 "map-current, identity, keep-id, auto or "
-				 "max-uid",
+				 "map-current, identity, keep-id, auto, "
+				 "auto-private or max-uid",
 				 options->operand);
 	result = json_pack("{s:i, s:s}", "v", 1, "preset", options->operand);
 	r = show_space(options, &options->uid, preset, result);

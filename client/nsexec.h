@@ -150,6 +150,7 @@ enum nsexec_map {
 	NSEXEC_MAP_KEEP_ID,
 	NSEXEC_MAP_AUTO,
 	NSEXEC_MAP_MAX_UID,
+	NSEXEC_MAP_AUTO_PRIVATE,
 };
 
 enum nsexec_setgroups {

@@ -32,6 +32,7 @@ enum {
 	KEY_MAP_USERS,
 	KEY_MAP_GROUPS,
 	KEY_MAP_AUTO,
+	KEY_MAP_AUTO_PRIVATE,
 	KEY_MAP_PRESET,
 	KEY_SETGROUPS,
 };
@@ -50,8 +51,11 @@ static const struct argp_option options[] = {
 	{ "map-groups", KEY_MAP_GROUPS, "ROWS", 0, "The same for groups", 20 },
 	{ "map-auto", KEY_MAP_AUTO, NULL, 0,
 	  "You are root inside, your delegated ids follow", 20 },
+	{ "map-auto-private", KEY_MAP_AUTO_PRIVATE, NULL, 0,
+	  "The same with 65536 of them that no other live one has", 20 },
 	{ "map-preset", KEY_MAP_PRESET, "NAME", 0,
-	  "root, current, identity, keep-id, auto or max-uid", 20 },
+	  "root, current, identity, keep-id, auto, auto-private or max-uid",
+	  20 },
 	{ "setgroups", KEY_SETGROUPS, "allow|deny|auto", 0,
 	  "setgroups(2) inside (default: auto, deny only where needed)", 20 },
 	{ 0 },
@@ -225,6 +229,7 @@ on_preset(struct argp_state *state, const char *arg)
 		{ "identity", NSEXEC_MAP_IDENTITY },
 		{ "keep-id", NSEXEC_MAP_KEEP_ID },
 		{ "auto", NSEXEC_MAP_AUTO },
+		{ "auto-private", NSEXEC_MAP_AUTO_PRIVATE },
 		{ "max-uid", NSEXEC_MAP_MAX_UID },
 	};
 
@@ -238,7 +243,8 @@ on_preset(struct argp_state *state, const char *arg)
 		opts_refuse(state, "--map-preset", arg,
 			    "this release does not have it");
 	opts_refuse(state, "--map-preset", arg,
-		    "write root, current, identity, keep-id, auto or max-uid");
+		    "write root, current, identity, keep-id, auto, "
+		    "auto-private or max-uid");
 }
 
 /* --map-user, --map-group: our own id is this one inside. */
@@ -292,6 +298,10 @@ on_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_MAP_AUTO:
 		set_preset(state, NSEXEC_MAP_AUTO, "--map-auto");
+		return 0;
+	case KEY_MAP_AUTO_PRIVATE:
+		set_preset(state, NSEXEC_MAP_AUTO_PRIVATE,
+			   "--map-auto-private");
 		return 0;
 	case KEY_MAP_PRESET:
 		on_preset(state, arg);

@@ -20,6 +20,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/error.h"
+#include "daemon/id_block.h"
 #include "daemon/spec.h"
 #include "proto/ops.h"
 
@@ -112,6 +113,7 @@ struct container {
 	bool has_userns;
 	bool has_ids; /* uid and gid of init inside are known */
 	uint32_t uid, gid;
+	struct id_block block; /* until its end; 0: none */
 	bool has_key;
 	uint8_t key[SPEC_KEY_SIZE];
 	uint64_t hash;

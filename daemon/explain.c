@@ -9,6 +9,7 @@
 
 #include "lib/text.h"
 #include "lib/util.h"
+#include "proto/idmap_rights.h"
 #include "proto/nsplan.h"
 
 #define DETAIL_MAX 512
@@ -113,63 +114,101 @@ say_joins(struct explanation *to, const struct bootstrap *boot, uint32_t flags,
 	}
 }
 
-/*
- * What the mapper will say of one side (spawn/mapper.c): root maps any id, an
- * ordinary caller his own alone.
- */
-static void
-say_map_check(struct explanation *to, const struct idmap *map, const char *kind,
-	      uint32_t own, bool admin)
-{
-	const struct idmap_row *row = &map->rows[0];
-	size_t bad = 0;
+/* One side of the maps, and the two functions that decide it. */
+struct map_side {
+	const char *kind;
+	const struct idmap *map;
+	uint32_t own;
+	void (*ranges)(const struct identity *identity,
+		       struct mapping_ranges *ret);
+	int (*decide)(const struct idmap *map,
+		      const struct idmap_rights *rights,
+		      struct idmap_verdict *ret);
+};
 
-	if (map->n_rows == 0)
-		return;
-	if (admin) {
+static void
+mark_refused(struct explanation *to)
+{
+	if (to->n_steps > 0)
+		to->steps[to->n_steps - 1].refused = true;
+}
+
+/*
+ * What the mapper will say of one side (spawn/mapper.c): an admin maps any id,
+ * an ordinary caller his own and what is delegated to him. true: a delegated
+ * id is mapped.
+ */
+static bool
+say_map_check(struct explanation *to, const struct map_side *side,
+	      const struct plan_input *input)
+{
+	struct idmap_verdict verdict;
+	struct mapping_ranges ranges;
+	struct idmap_rights rights;
+	char text[IDMAP_VERDICT_MAX];
+
+	if (side->map->n_rows == 0)
+		return false;
+	if (input->admin) {
 		say(to, "relay", "map-check",
 		    "%s map: allowed, root may map any id of his own user "
 		    "namespace",
-		    kind);
-		return;
+		    side->kind);
+		return false;
 	}
-	if (map->n_rows > 1 && row->host_id == own && row->size == 1)
-		bad = 1;
-	row = &map->rows[bad];
-	if (!bad && row->host_id == own && row->size == 1) {
+	side->ranges(input->identity, &ranges);
+	rights =
+		(struct idmap_rights){ .own = side->own,
+				       .ranges = ranges.ranges,
+				       .n_ranges = ranges.n,
+				       .why_none = ranges.n ? NULL
+							    : ranges.why_none };
+	if (side->decide(side->map, &rights, &verdict) == 0) {
 		say(to, "relay", "map-check",
-		    "%s map: allowed, the caller's own id %u", kind, own);
-		return;
+		    verdict.delegated
+			    ? "%s map: allowed, the caller's own id %u and "
+			      "delegated ones alone"
+			    : "%s map: allowed, the caller's own id %u",
+		    side->kind, side->own);
+		return verdict.delegated;
 	}
-	say(to, "relay", "map-check",
-	    "%s map: MAP_DENIED, row %zu (%u:%u:%u): an ordinary caller maps "
-	    "his own id %u alone, in one row",
-	    kind, bad, row->container_id, row->host_id, row->size, own);
-	if (to->n_steps > 0)
-		to->steps[to->n_steps - 1].refused = true;
+	idmap_verdict_text(&verdict, side->map, &rights, side->kind, text);
+	say(to, "relay", "map-check", "MAP_DENIED, %s", text);
+	mark_refused(to);
+	return false;
 }
 
 static void
 say_map_checks(struct explanation *to, const struct plan *plan,
 	       const struct plan_input *input)
 {
-	const bool admin = input->admin;
+	const struct map_side sides[2] = {
+		{ "uid", &plan->mapping.uid, input->uid, mapping_uid_ranges,
+		  idmap_uid_decide },
+		{ "gid", &plan->mapping.gid, input->gid, mapping_gid_ranges,
+		  idmap_gid_decide },
+	};
+	bool delegated;
 
 	if (!plan->mapping.present)
 		return;
-	say_map_check(to, &plan->mapping.uid, "uid", input->uid, admin);
-	say_map_check(to, &plan->mapping.gid, "gid", input->gid, admin);
-	if (admin)
+	(void)say_map_check(to, &sides[0], input);
+	delegated = say_map_check(to, &sides[1], input);
+	if (input->admin)
 		return;
 	if (plan->boot.setgroups_mode != BOOTSTRAP_SETGROUPS_ALLOW) {
 		say(to, "relay", "map-check",
 		    "setgroups: deny, an ordinary caller keeps his groups");
 		return;
 	}
+	if (delegated) {
+		say(to, "relay", "map-check",
+		    "setgroups: allow, a delegated gid is mapped");
+		return;
+	}
 	say(to, "relay", "map-check",
 	    "setgroups: MAP_DENIED, allow needs a delegated gid range");
-	if (to->n_steps > 0)
-		to->steps[to->n_steps - 1].refused = true;
+	mark_refused(to);
 }
 
 static void

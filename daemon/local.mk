@@ -56,6 +56,7 @@ libnsx_daemon_la_SOURCES += \
 	daemon/events.c daemon/events.h \
 	daemon/explain.c daemon/explain.h \
 	daemon/features.c daemon/features.h \
+	daemon/id_block.c daemon/id_block.h \
 	daemon/launch.c \
 	daemon/mapping.c daemon/mapping.h \
 	daemon/methods.c daemon/methods.h daemon/methods_control.c \

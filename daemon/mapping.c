@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Presets to rows; see mapping.h. /etc/passwd is read by hand: a name service
- * that asks a network would stall the loop, and newuidmap's files name either
- * local names or numbers.
- */
+/* Presets to rows; see mapping.h. */
 #include "daemon/mapping.h"
 
 #include <errno.h>
@@ -11,58 +7,51 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/identity.h"
 #include "lib/fd.h"
-#include "lib/text.h"
 #include "lib/util.h"
+#include "proto/idmap_rights.h"
 
-#define FILE_MAX_SIZE (256u * 1024u)
-#define MAX_RANGES 64
-
-const struct mapping_files mapping_files_default = {
-	.passwd = "/etc/passwd",
-	.subuid = "/etc/subuid",
-	.subgid = "/etc/subgid",
-};
-
-/* The name of a uid by passwd(5), "" if it has none. */
 static void
-user_name(const char *path, uid_t uid, char *buf, char name[64])
+add_ranges(struct mapping_ranges *to, const struct idmap_range *ranges,
+	   size_t n)
 {
-	ssize_t size = fd_read_file(AT_FDCWD, path, buf, FILE_MAX_SIZE);
-	char *rest = buf, *line;
-
-	name[0] = '\0';
-	while (size > 0 && (line = strsep(&rest, "\n"))) {
-		char *fields = line;
-		char *login = strsep(&fields, ":");
-		char *password = strsep(&fields, ":");
-		char *number = strsep(&fields, ":");
-		uint32_t parsed;
-
-		if (!password || !number || strlen(login) >= 64 ||
-		    text_parse_u32(number, &parsed) < 0 || parsed != uid)
-			continue;
-		snprintf(name, 64, "%s", login);
-		return;
-	}
+	for (size_t i = 0; i < n && to->n < ARRAY_SIZE(to->ranges); i++)
+		to->ranges[to->n++] = ranges[i];
 }
 
-static size_t
-delegated(const struct mapping_files *files, const char *path, uid_t uid,
-	  struct idmap_range *ranges)
+void
+mapping_uid_ranges(const struct identity *identity, struct mapping_ranges *ret)
 {
-	free_auto char *buf = malloc(FILE_MAX_SIZE);
-	char name[64];
-	ssize_t size;
+	struct idmap_rights rights;
 
-	if (!buf)
-		return 0;
-	user_name(files->passwd, uid, buf, name);
-	size = fd_read_file(AT_FDCWD, path, buf, FILE_MAX_SIZE);
-	if (size <= 0)
-		return 0;
-	return idmap_ranges_parse(buf, (size_t)size, name, uid, ranges,
-				  MAX_RANGES);
+	*ret = (struct mapping_ranges){ .n = 0 };
+	if (!identity)
+		return;
+	idmap_rights_uid(&identity->who.resolved, identity->who.uid,
+			 identity->who.gid, &rights);
+	ret->why_none = rights.why_none;
+	if (!rights.why_none)
+		add_ranges(ret, rights.ranges, rights.n_ranges);
+	add_ranges(ret, identity->who.rights.uid_ranges,
+		   identity->who.rights.n_uid_ranges);
+}
+
+void
+mapping_gid_ranges(const struct identity *identity, struct mapping_ranges *ret)
+{
+	struct idmap_rights rights;
+
+	*ret = (struct mapping_ranges){ .n = 0 };
+	if (!identity)
+		return;
+	idmap_rights_gid(&identity->who.resolved, identity->who.uid,
+			 identity->who.gid, &rights);
+	ret->why_none = rights.why_none;
+	if (!rights.why_none)
+		add_ranges(ret, rights.ranges, rights.n_ranges);
+	add_ranges(ret, identity->who.rights.gid_ranges,
+		   identity->who.rights.n_gid_ranges);
 }
 
 /* The highest id of our own user namespace (/proc/self/uid_map). */
@@ -91,10 +80,12 @@ highest_id(const char *path)
 }
 
 struct side {
-	const char *kind;	 /* "uid" or "gid" */
-	const char *own_map;	 /* of our user namespace */
-	const char *delegations; /* file */
+	const char *kind;    /* "uid" or "gid" */
+	const char *own_map; /* of our user namespace */
+	void (*ranges)(const struct identity *identity,
+		       struct mapping_ranges *ret);
 	uint32_t own;
+	uint32_t block; /* first id of the block that was chosen */
 };
 
 static int
@@ -119,18 +110,19 @@ side_build(const struct mapping_input *input, const struct side *side,
 	   struct idmap *map, struct error *error)
 {
 	enum idmap_preset preset = input->maps->preset;
-	struct idmap_range ranges[MAX_RANGES];
+	struct mapping_ranges ranges = { .n = 0 };
 	struct idmap_error map_error = { .row = -1 };
 	uint32_t max = UINT32_MAX - 1;
-	size_t n_ranges = 0;
 
 	if (preset == IDMAP_AUTO || preset == IDMAP_KEEP_ID)
-		n_ranges = delegated(input->files, side->delegations,
-				     input->uid, ranges);
+		side->ranges(input->identity, &ranges);
+	if (preset == IDMAP_AUTO_PRIVATE && side->block)
+		ranges.ranges[ranges.n++] =
+			(struct idmap_range){ side->block, IDMAP_BLOCK };
 	if (preset == IDMAP_MAX_UID)
 		max = highest_id(side->own_map);
-	if (idmap_preset_build(preset, side->own, max, ranges, n_ranges, map,
-			       &map_error) < 0 ||
+	if (idmap_preset_build(preset, side->own, max, ranges.ranges, ranges.n,
+			       map, &map_error) < 0 ||
 	    idmap_check(map, &map_error) < 0)
 		return side_refuse(side, map, &map_error, error);
 	return 0;
@@ -160,10 +152,10 @@ mapping_build(const struct mapping_input *input, struct mapping *ret,
 {
 	const struct spec_maps *maps = input->maps;
 	const struct side sides[2] = {
-		{ "uid", "/proc/self/uid_map", input->files->subuid,
-		  input->uid },
-		{ "gid", "/proc/self/gid_map", input->files->subgid,
-		  input->gid },
+		{ "uid", "/proc/self/uid_map", mapping_uid_ranges, input->uid,
+		  input->block.uid },
+		{ "gid", "/proc/self/gid_map", mapping_gid_ranges, input->gid,
+		  input->block.gid },
 	};
 	int r;
 

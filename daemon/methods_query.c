@@ -284,6 +284,7 @@ explain(struct daemon *daemon, uint64_t call_id,
 		.gid = caller->gid,
 		.admin = caller->admin,
 		.no_new_privs = identity_rights(caller)->no_new_privs,
+		.identity = caller->identity,
 		.container = spec->id[0] ? spec->id : "explained",
 		.gate = GATE_NAMED,
 	};
@@ -298,7 +299,9 @@ explain(struct daemon *daemon, uint64_t call_id,
 				 "the daemon has no memory left",
 				 "try again later");
 	bootstrap.data = encoded->data;
-	r = plan_build(spec, &input, plan, error);
+	r = id_block_choose(daemon, caller, spec, &input.block, error);
+	if (r == 0)
+		r = plan_build(spec, &input, plan, error);
 	if (r == 0)
 		r = plan_encode(plan, 0, encoded, error);
 	if (r == 0)

@@ -44,7 +44,7 @@ enum peer_skip {
 };
 
 /* Held until it is known who it is, at most so long. */
-#define PEER_ASK_TIMEOUT_MS 10000
+#define PEER_ASK_TIMEOUT_MS 20000
 
 struct peer {
 	LIST_ENTRY(peer) all_link;

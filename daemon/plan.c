@@ -245,8 +245,8 @@ plan_build(const struct spec *spec, const struct plan_input *input,
 	if (r < 0)
 		return r;
 	r = mapping_build(&(struct mapping_input){ &spec->maps, input->uid,
-						   input->gid,
-						   &mapping_files_default },
+						   input->gid, input->identity,
+						   input->block },
 			  &ret->mapping, error);
 	if (r < 0)
 		return r;

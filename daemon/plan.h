@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From a struct spec to the message that the spawner gets. Pure but for the
- * sealed memfd of a large argv and env, and the files of mapping.h.
+ * sealed memfd of a large argv and env.
  */
 #ifndef NSX_DAEMON_PLAN_H
 #define NSX_DAEMON_PLAN_H
@@ -20,8 +20,10 @@ struct plan_input {
 	uid_t uid;
 	gid_t gid;
 	bool admin;
-	bool no_new_privs;     /* forced */
-	const char *container; /* id */
+	bool no_new_privs;		 /* forced */
+	const struct identity *identity; /* NULL: nothing is delegated */
+	struct id_block block;		 /* for IDMAP_AUTO_PRIVATE */
+	const char *container;		 /* id */
 	enum bootstrap_gate gate;
 	pid_t target_pid;	/* EXEC: init of the container */
 	bool target_has_userns; /* EXEC: it is in another user namespace */

@@ -76,6 +76,12 @@ static const struct quota_row quota_rows[] = {
 	[QUOTA_SUBSCRIBERS] = { "subscribers", "your event streams",
 				"as many streams as you may have are open",
 				"end one of them", 0 },
+	/* id_block.c: of what is delegated to him */
+	[QUOTA_ID_BLOCKS] = { "id-blocks", "your blocks of 65536 ids",
+			      "each that is delegated to you belongs to a "
+			      "live container",
+			      "end one of those, or have more ids delegated",
+			      0 },
 };
 _Static_assert(sizeof(quota_rows) / sizeof(quota_rows[0]) == N_QUOTAS,
 	       "every quota has a row");

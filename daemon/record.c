@@ -173,6 +173,11 @@ container_fill(const struct container *container, Nsexec__Record__Task *to)
 		to->uid = container->uid;
 		to->gid = container->gid;
 	}
+	if (container->block.uid) {
+		to->has_block_uid = to->has_block_gid = true;
+		to->block_uid = container->block.uid;
+		to->block_gid = container->block.gid;
+	}
 	if (container->has_key) {
 		to->has_key = to->has_hash = true;
 		to->key = (ProtobufCBinaryData){ SPEC_KEY_SIZE,
@@ -323,6 +328,8 @@ container_restore(const Nsexec__Record__Task *record,
 	container->has_ids = record->has_uid && record->has_gid;
 	container->uid = record->uid;
 	container->gid = record->gid;
+	container->block.uid = record->block_uid;
+	container->block.gid = record->block_gid;
 	container->ended_ns = record->ended_boottime_ns;
 	container->has_key = record->has_key;
 	if (record->has_key) {

@@ -10,8 +10,8 @@
 #include "lib/sys.h"
 
 _Static_assert((int)IDMAP_EXPLICIT == NSEXEC__V1__MAP_PRESET__MAP_EXPLICIT &&
-		       (int)IDMAP_MAX_UID ==
-			       NSEXEC__V1__MAP_PRESET__MAP_MAX_UID,
+		       (int)IDMAP_AUTO_PRIVATE ==
+			       NSEXEC__V1__MAP_PRESET__MAP_AUTO_PRIVATE,
 	       "presets have the wire's numbers");
 _Static_assert((int)BOOTSTRAP_SETGROUPS_DENY ==
 		       NSEXEC__V1__SETGROUPS__SETGROUPS_DENY,

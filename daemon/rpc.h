@@ -117,7 +117,7 @@ struct server_config {
 	 * a caller is his uid and uid 0 the admin (tests).
 	 */
 	int (*ask)(struct daemon *daemon, uint64_t peer_id, int fd);
-	/* For that answer, 0: 10 s. */
+	/* For that answer, 0: 20 s. */
 	int ask_timeout_ms;
 	/* Bounds without a rule; NULL if ask is. */
 	const struct owner_limits *initial_limits;

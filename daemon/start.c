@@ -102,12 +102,17 @@ plan_for_start(const struct launch *launch, struct container *container,
 		.gid = launch->caller.gid,
 		.admin = launch->caller.admin,
 		.no_new_privs = identity_rights(&launch->caller)->no_new_privs,
+		.identity = launch->caller.identity,
 		.container = container->id,
 		.gate = launch->kind == PARK_RUN ? GATE_CHANNEL : GATE_NAMED,
 	};
 	const struct bootstrap *boot = &parcel->plan.boot;
-	int r = plan_build(launch->spec, &input, &parcel->plan, error);
+	int r = id_block_choose(container->init.daemon, &launch->caller,
+				launch->spec, &input.block, error);
 
+	container->block = input.block;
+	if (r == 0)
+		r = plan_build(launch->spec, &input, &parcel->plan, error);
 	if (r < 0)
 		return r;
 	container->has_ids = bootstrap_has(boot, BOOTSTRAP_UID) &&

@@ -41,8 +41,12 @@ enum idmap_preset {
 	IDMAP_KEEP_ID,	/* own -> own, the ranges fill 0..own-1 and own+1.. */
 	IDMAP_AUTO,	/* 0 <own> 1, then the ranges from 1 on */
 	IDMAP_MAX_UID,	/* 0 MAX 1, 1 1 MAX-1 (garden's executor) */
+	IDMAP_AUTO_PRIVATE, /* 0 <own> 1, then IDMAP_BLOCK delegated ids */
 	N_IDMAP_PRESETS,
 };
+
+/* The ids of auto-private: of the ranges, the first that has so many. */
+#define IDMAP_BLOCK 65536u
 
 /* Why a map is wrong. row counts from 0; -1 = the map as a whole. */
 struct idmap_error {

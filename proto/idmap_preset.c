@@ -17,7 +17,7 @@ static const char *const preset_names[] = {
 	[IDMAP_EXPLICIT] = "explicit",	 [IDMAP_ROOT] = "map-root",
 	[IDMAP_CURRENT] = "map-current", [IDMAP_IDENTITY] = "identity",
 	[IDMAP_KEEP_ID] = "keep-id",	 [IDMAP_AUTO] = "auto",
-	[IDMAP_MAX_UID] = "max-uid",
+	[IDMAP_MAX_UID] = "max-uid",	 [IDMAP_AUTO_PRIVATE] = "auto-private",
 };
 _Static_assert(ARRAY_SIZE(preset_names) == N_IDMAP_PRESETS,
 	       "every preset has a name");
@@ -130,6 +130,27 @@ build_max_uid(uint32_t max, struct idmap *map, struct idmap_error *error)
 	return add_row(map, 1, 1, max - 1, error);
 }
 
+static int
+build_private(uint32_t own, const struct idmap_range *ranges, size_t n_ranges,
+	      struct idmap *map, struct idmap_error *error)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < n_ranges && ranges[i].size < IDMAP_BLOCK; i++)
+		;
+	if (i == n_ranges)
+		return preset_fail(error,
+				   "auto-private needs 65536 delegated ids in "
+				   "one range, on the uid and the gid side",
+				   "add a line to /etc/subuid and /etc/subgid "
+				   "(usermod --add-subuids), or use map-root");
+	r = add_row(map, 0, own, 1, error);
+	if (r < 0)
+		return r;
+	return add_row(map, 1, ranges[i].first, IDMAP_BLOCK, error);
+}
+
 int
 idmap_preset_build(enum idmap_preset preset, uint32_t own, uint32_t max,
 		   const struct idmap_range *ranges, size_t n_ranges,
@@ -163,6 +184,9 @@ idmap_preset_build(enum idmap_preset preset, uint32_t own, uint32_t max,
 		break;
 	case IDMAP_MAX_UID:
 		r = build_max_uid(max, ret, ret_error);
+		break;
+	case IDMAP_AUTO_PRIVATE:
+		r = build_private(own, ranges, n_ranges, ret, ret_error);
 		break;
 	case IDMAP_EXPLICIT:
 	case N_IDMAP_PRESETS:

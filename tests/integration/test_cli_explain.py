@@ -102,7 +102,7 @@ class Explain(TestCase):
         found = self.idmap(*rows, code=4, user=user)
         refused = [d for d in found["decisions"] if not d["allowed"]]
         self.assertEqual(len(refused), 1)
-        self.assertIn("row 1 (1:2000:5)", refused[0]["rule"])
+        self.assertIn("row 1: host ids 2000+5", refused[0]["rule"])
         # The start says the same, and with what explain allows it runs.
         done = self.ctl("run", "--json", *rows, "true", user=user)
         self.assertEqual(json.loads(done.err)["code"], "MAP_DENIED")

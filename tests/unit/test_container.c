@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a container against a played spawner: order and outcome. */
+#include "daemon/id_block.h"
+#include "daemon/identity.h"
 #include "tests/unit/core_fixture.h"
 
 #include <unistd.h>
@@ -473,6 +475,75 @@ killed_task_that_stays_is_charged_until_it_is_gone(void **state)
 	spawner_expect(fixture, OP_START);
 }
 
+static void
+private_blocks_are_one_live_containers_alone(void **state)
+{
+	const struct rpc_caller caller = { .uid = 1000, .owner = 1000 };
+	struct core_fixture *fixture = *state;
+	struct identity *identity = calloc(1, sizeof(*identity));
+	struct resolved_user *user = &identity->who.resolved;
+	struct rpc_caller known = caller;
+	struct container *first;
+	struct id_block block;
+	struct error error;
+	struct spec *spec;
+
+	assert_int_equal(spec_new(&spec), 0);
+	spec->maps.preset = IDMAP_AUTO_PRIVATE;
+	known.identity = identity;
+	identity->who.uid = identity->who.gid = 1000;
+	user->uid = user->owner = user->gid = 1000;
+	user->has_name = 1;
+	user->n_uid_ranges = user->n_gid_ranges = 1;
+	user->uid_ranges[0] = (struct idmap_range){ 100000, 2 * IDMAP_BLOCK };
+	user->gid_ranges[0] = (struct idmap_range){ 300000, IDMAP_BLOCK };
+
+	/* nothing is delegated to whom nobody knows */
+	assert_int_equal(id_block_choose(&fixture->daemon, &caller, spec,
+					 &block, &error),
+			 -EINVAL);
+	assert_int_equal(error.code, ERRCODE_MAP_INVALID);
+	assert_non_null(strstr(error.rule, "0 blocks are delegated, 0 used"));
+
+	assert_int_equal(
+		id_block_choose(&fixture->daemon, &known, spec, &block, &error),
+		0);
+	assert_int_equal(block.uid, 100000);
+	assert_int_equal(block.gid, 300000);
+
+	(void)call_create(fixture, 1000, "c");
+	spawner_expect(fixture, OP_START);
+	first = container_find_id(fixture->daemon.containers, 1000, "c");
+	first->block = (struct id_block){ 100000, 7 };
+	assert_int_equal(
+		id_block_choose(&fixture->daemon, &known, spec, &block, &error),
+		0);
+	assert_int_equal(block.uid, 100000 + IDMAP_BLOCK);
+	first->block = (struct id_block){ 7, 300000 };
+	assert_int_equal(
+		id_block_choose(&fixture->daemon, &known, spec, &block, &error),
+		-EINVAL);
+	assert_int_equal(error.code, ERRCODE_QUOTA);
+	assert_string_equal(error.quota.kind, "id-blocks");
+	assert_int_equal(error.quota.limit, 1);
+	assert_int_equal(error.quota.used, 1);
+
+	/* free with its end; another owner's was never in the way */
+	first->owner = 1001;
+	assert_int_equal(
+		id_block_choose(&fixture->daemon, &known, spec, &block, &error),
+		0);
+	first->owner = 1000;
+	spawner_say_error(fixture, "join-net", ENOENT);
+	while (task_is_live(&first->init))
+		spawner_expect(fixture, OP_CGROUP_REMOVE);
+	assert_int_equal(
+		id_block_choose(&fixture->daemon, &known, spec, &block, &error),
+		0);
+	spec_free(spec);
+	free(identity);
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
 
@@ -481,6 +552,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(record_comes_before_each_step),
+		TEST(private_blocks_are_one_live_containers_alone),
 		TEST(the_gate_opens_with_child_and_created_comes_with_ready),
 		TEST(what_a_stage_said_before_a_reset_is_heard),
 		TEST(ready_may_come_before_child),

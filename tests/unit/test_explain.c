@@ -178,10 +178,11 @@ ordinary_callers_foreign_id_is_refused_with_row_and_rule(void **state)
 
 	s->uid = 1000;
 	one_row(s, 1001, 2);
-	at = place(s, "map-check", "row 0 (0:1001:2)");
+	at = place(s, "map-check", "MAP_DENIED, uid map row 0: "
+				   "host ids 1001+2");
 	assert_true(s->explanation->steps[at].refused);
 	assert_non_null(strstr(s->explanation->steps[at].detail,
-			       "his own id 1000 alone"));
+			       "allowed: 1000"));
 }
 
 static void

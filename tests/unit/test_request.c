@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "daemon/identity.h"
 #include "daemon/plan.h"
 #include "daemon/request.h"
 #include "lib/fd.h"
@@ -438,43 +439,39 @@ ordinary_caller_never_gains_privileges_by_exec(void **state)
 static void
 auto_preset_uses_the_callers_delegated_ranges(void **state)
 {
-	static const struct {
-		const char *name, *text;
-	} files[] = { { "p", "root:x:0:0::/:\nann:x:1000:1000::/:\n" },
-		      { "u", "bob:1:2\nann:100000:65536\n" },
-		      { "g", "1000:200000:65536\n" } };
-	char dir[] = "/tmp/nsx-map-XXXXXX", paths[3][40];
 	struct spec_maps maps = { .preset = IDMAP_AUTO };
+	struct identity *identity = calloc(1, sizeof(*identity));
+	struct resolved_user *user = &identity->who.resolved;
 	struct mapping *mapping = malloc(sizeof(*mapping));
+	const struct mapping_input input = {
+		&maps, 1000, 1000, identity, { 0 }
+	};
 	struct error error;
 
-	assert_non_null(mkdtemp(dir));
-	for (size_t i = 0; i < 3; i++) {
-		FILE *file;
-
-		snprintf(paths[i], sizeof(paths[i]), "%s/%s", dir,
-			 files[i].name);
-		file = fopen(paths[i], "w");
-		fputs(files[i].text, file);
-		fclose(file);
-	}
-	const struct mapping_files where = { paths[0], paths[1], paths[2] };
-
-	assert_int_equal(mapping_build(&(struct mapping_input){ &maps, 1000,
-								1000, &where },
-				       mapping, &error),
-			 0);
+	identity->who.uid = identity->who.gid = 1000;
+	user->uid = user->owner = user->gid = 1000;
+	user->has_name = 1;
+	user->n_uid_ranges = user->n_gid_ranges = 1;
+	user->uid_ranges[0] = (struct idmap_range){ 100000, 65536 };
+	user->gid_ranges[0] = (struct idmap_range){ 200000, 65536 };
+	assert_int_equal(mapping_build(&input, mapping, &error), 0);
 	assert_string_equal(mapping->uid_text, "0 1000 1\n1 100000 65536\n");
 	assert_string_equal(mapping->gid_text, "0 1000 1\n1 200000 65536\n");
-	assert_int_equal(mapping_build(&(struct mapping_input){ &maps, 1001,
-								1001, &where },
-				       mapping, &error),
-			 -EINVAL);
+
+	/* what a rule adds comes after what is delegated */
+	identity->who.rights.n_uid_ranges = 1;
+	identity->who.rights.uid_ranges[0] = (struct idmap_range){ 500000, 10 };
+	assert_int_equal(mapping_build(&input, mapping, &error), 0);
+	assert_string_equal(mapping->uid_text,
+			    "0 1000 1\n1 100000 65536\n65537 500000 10\n");
+
+	/* with another primary group newuidmap refuses, and so do we */
+	identity->who.rights.n_uid_ranges = 0;
+	user->gid = 7;
+	assert_int_equal(mapping_build(&input, mapping, &error), -EINVAL);
 	assert_int_equal(error.code, ERRCODE_MAP_INVALID);
-	for (size_t i = 0; i < 3; i++)
-		unlink(paths[i]);
-	rmdir(dir);
 	free(mapping);
+	free(identity);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
