@@ -142,6 +142,7 @@ static int check_message(struct check *check,
 struct wire_field {
 	uint32_t number;
 	unsigned int wire;
+	uint64_t value;	     /* of wire type 0 */
 	const uint8_t *data; /* of wire type 2 */
 	size_t size;
 	size_t used;
@@ -155,7 +156,7 @@ wire_value_decode(const uint8_t *data, size_t size, struct wire_field *field)
 
 	switch (field->wire) {
 	case 0:
-		n = ttrpc_varint_decode(data, size, &value);
+		n = ttrpc_varint_decode(data, size, &field->value);
 		field->used += n > 0 ? (size_t)n : 0;
 		return n > 0;
 	case 1:
@@ -212,6 +213,34 @@ type_wire(ProtobufCType type)
 	}
 }
 
+/*
+ * The decoder cuts the upper half off, and 4294967296 would be root. A negative
+ * number is sent with its sign in all 64 bits.
+ */
+static int
+check_number(struct check *check, const ProtobufCFieldDescriptor *field,
+	     uint64_t value)
+{
+	bool fits;
+
+	switch (field->type) {
+	case PROTOBUF_C_TYPE_UINT32:
+	case PROTOBUF_C_TYPE_SINT32:
+		fits = value <= UINT32_MAX;
+		break;
+	case PROTOBUF_C_TYPE_INT32:
+	case PROTOBUF_C_TYPE_ENUM:
+		fits = value <= INT32_MAX || value >= (uint64_t)INT32_MIN;
+		break;
+	default:
+		fits = true;
+		break;
+	}
+	return fits ? 0
+		    : refuse(check, -EBADMSG, "field %s: a number over 32 bits",
+			     field->name);
+}
+
 /* A packed list of varints: count them, each whole. */
 static int
 check_packed(struct check *check, const ProtobufCFieldDescriptor *field,
@@ -219,7 +248,7 @@ check_packed(struct check *check, const ProtobufCFieldDescriptor *field,
 {
 	size_t at = 0;
 	uint64_t value;
-	int n;
+	int n, r;
 
 	if (type_wire(field->type) != 0) {
 		check->estimate += 2 * wire->size;
@@ -232,6 +261,9 @@ check_packed(struct check *check, const ProtobufCFieldDescriptor *field,
 			return refuse(check, -EBADMSG,
 				      "field %s: a number is cut off",
 				      field->name);
+		r = check_number(check, field, value);
+		if (r < 0)
+			return r;
 		at += (size_t)n;
 		check->estimate += 8;
 	}
@@ -261,11 +293,8 @@ check_known(struct check *check, const ProtobufCFieldDescriptor *field,
 	    memchr(wire->data, '\0', wire->size))
 		return refuse(check, -EBADMSG, "field %s: a NUL byte in a text",
 			      field->name);
-	if (wire->wire == 2)
-		check->estimate += wire->size + 16;
-	else
-		check->estimate += 8;
-	return 0;
+	check->estimate += wire->wire == 2 ? wire->size + 16 : 8;
+	return wire->wire == 0 ? check_number(check, field, wire->value) : 0;
 }
 
 /* Which of a message's fields were seen: 64 is more than any type has. */
