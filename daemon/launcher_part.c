@@ -274,8 +274,7 @@ launch_path_beside(const char *name, char path[PATH_MAX])
 		return -ENOENT;
 	path[n] = '\0';
 	slash = strrchr(path, '/');
-	if (!slash ||
-	    (size_t)(slash - path) + strlen(name) + 2 > PATH_MAX)
+	if (!slash || (size_t)(slash - path) + strlen(name) + 2 > PATH_MAX)
 		return -ENOENT;
 	memcpy(slash + 1, name, strlen(name) + 1);
 	return access(path, X_OK) < 0 ? -ENOENT : 0;

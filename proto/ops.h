@@ -2,11 +2,22 @@
 /*
  * What nsexecd and nsexec-spawner say to each other: one nlmsg per datagram on
  * a seqpacket socket, nlmsg_seq = request. Every answer repeats the seq of its
- * request. Numbers of nsexecd's requests (type):
+ * request. A connection is trusted as far as its uid: see spawner_ops.c.
+ */
+#ifndef NSX_PROTO_OPS_H
+#define NSX_PROTO_OPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/err.h"
+#include "proto/nlmsg.h"
+
+/*
+ * Numbers of nsexecd's requests (type):
  *
  *   START 62000  bootstrap message NX; fds by FD_ROLES: INIT_CHANNEL, CALLER,
- *                FD_CHANNEL (if N_CHANNEL_FDS or SEND_PIDFD), EXEC_BLOCK (if
- * so)
+ *                FD_CHANNEL (if N_CHANNEL_FDS or SEND_PIDFD), EXEC_BLOCK
  *                -> exactly one of CHILD (init exists; the relay may still
  *                be at work) and ERROR, when it is known
  *   EXEC  62001  the same, CONTAINER + PID of its init; joins by the spawner
@@ -32,8 +43,8 @@
  *   WHO   62014  fd: a caller's connection -> WHO answer | ERROR (the caller is
  *                gone, or has no number here). Once a connection, before its
  *                first request is looked at; may wait for the resolver
- *   RELOAD 62015 (uid 0 only) read the policy anew -> DONE when its rules are in
- *                force | ERROR with RULE = why they are not; the old ones stay
+ *   RELOAD 62015 (uid 0 only) read the policy anew -> DONE when its rules are
+ * in force | ERROR with RULE = why they are not; the old ones stay
  *
  * OPEN, SIGNAL and KILL_ALL may carry UID, the container's owner; else it is
  * the caller, and for uid 0 or without a caller the one owner that has this id.
@@ -45,15 +56,6 @@
  * On the init channel, from a stage to nsexecd: READY 62110, FAILED 62111.
  * CHILD carries one fd: the pidfd of init.
  */
-#ifndef NSX_PROTO_OPS_H
-#define NSX_PROTO_OPS_H
-
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "lib/err.h"
-#include "proto/nlmsg.h"
-
 enum op {
 	OP_START = 62000,
 	OP_EXEC,

@@ -39,9 +39,9 @@ struct spawner_options {
 	uid_t resolver_uid;   /* 0: choose one */
 	gid_t resolver_gid;
 	const char *policy_dir; /* NULL = there is no policy */
-	bool detach;	 /* no standard error once we listen */
-	int ready_fd;	 /* one byte when we listen; -1 = none */
-	int listener_fd; /* passed by systemd; -1 = bind one */
+	bool detach;		/* no standard error once we listen */
+	int ready_fd;		/* one byte when we listen; -1 = none */
+	int listener_fd;	/* passed by systemd; -1 = bind one */
 	/* Rootless: the set-user-ID map writers, absolute; NULL = none. */
 	const char *newuidmap, *newgidmap;
 };

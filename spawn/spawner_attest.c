@@ -105,26 +105,37 @@ attest_pidfd(int fd, int proc_fd, const struct ucred *cred)
 	return fd_steal(&pidfd);
 }
 
+/* What a connection has to be. */
+struct attest_kind {
+	int type;	 /* SOCK_* */
+	short no_events; /* POLL* */
+};
+
+static int
+attest_whole(int fd, const struct attest_kind *kind,
+	     struct attest_refusal *refusal)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN | POLLRDHUP };
+
+	if (poll(&p, 1, 0) < 0 || (p.revents & kind->no_events))
+		return attest_refuse(refusal, ERRCODE_CALLER_GONE, 0,
+				     "the caller's connection is hung up");
+	return 0;
+}
+
 /* The peer process lives. Its pidfd is kept. */
 static int
 attest_alive(int fd, int proc_fd, const struct ucred *cred, struct caller *ret,
 	     struct attest_refusal *refusal)
 {
-	struct pollfd p = { .events = POLLIN | POLLRDHUP };
+	struct pollfd p = { .events = POLLIN };
 	fd_auto int pidfd = -1;
 
-	p.fd = fd;
-	if (poll(&p, 1, 0) < 0 ||
-	    (p.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)))
-		return attest_refuse(refusal, ERRCODE_CALLER_GONE, 0,
-				     "the caller's connection is hung up");
 	pidfd = attest_pidfd(fd, proc_fd, cred);
 	if (pidfd < 0)
 		return attest_refuse(refusal, ERRCODE_CALLER_GONE, -pidfd,
 				     "the caller's process has ended");
 	p.fd = pidfd;
-	p.events = POLLIN;
-	p.revents = 0;
 	if (poll(&p, 1, 0) != 0)
 		return attest_refuse(refusal, ERRCODE_CALLER_GONE, 0,
 				     "the caller's process has ended");
@@ -239,8 +250,8 @@ attest_is_self(const struct caller *caller, struct attest_refusal *refusal)
 }
 
 static int
-attest_read(int fd, int type, int proc_fd, struct caller *ret,
-	    struct attest_refusal *refusal)
+attest_read(int fd, const struct attest_kind *kind, int proc_fd,
+	    struct caller *ret, struct attest_refusal *refusal)
 {
 	socklen_t size = sizeof(struct ucred);
 	struct ucred cred;
@@ -248,7 +259,7 @@ attest_read(int fd, int type, int proc_fd, struct caller *ret,
 
 	memset(ret, 0, sizeof(*ret));
 	ret->pidfd = -1;
-	r = attest_socket(fd, type, refusal);
+	r = attest_socket(fd, kind->type, refusal);
 	if (r < 0)
 		return r;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0 ||
@@ -267,6 +278,9 @@ attest_read(int fd, int type, int proc_fd, struct caller *ret,
 		if (r < 0)
 			return r;
 	}
+	r = attest_whole(fd, kind, refusal);
+	if (r < 0)
+		return r;
 	r = attest_alive(fd, proc_fd, &cred, ret, refusal);
 	if (r < 0)
 		return r;
@@ -282,21 +296,31 @@ attest_read(int fd, int type, int proc_fd, struct caller *ret,
 }
 
 int
-attest_caller(int connection, int proc_fd, struct caller *ret,
-	      struct attest_refusal *refusal)
+attest_caller(int connection, int proc_fd, enum attest_use use,
+	      struct caller *ret, struct attest_refusal *refusal)
 {
-	return attest_read(connection, SOCK_STREAM, proc_fd, ret, refusal);
+	static const struct attest_kind kinds[] = {
+		[ATTEST_TO_ACT] = { SOCK_STREAM,
+				    POLLHUP | POLLRDHUP | POLLERR | POLLNVAL },
+		[ATTEST_TO_TELL] = { SOCK_STREAM,
+				     POLLHUP | POLLERR | POLLNVAL },
+	};
+
+	return attest_read(connection, &kinds[use], proc_fd, ret, refusal);
 }
 
 int
 attest_channel(int connection, int proc_fd, const struct caller *caller,
 	       struct attest_refusal *refusal)
 {
+	static const struct attest_kind kind = {
+		SOCK_SEQPACKET, POLLHUP | POLLRDHUP | POLLERR | POLLNVAL
+	};
 	struct caller other;
 	bool same;
 	int r;
 
-	r = attest_read(connection, SOCK_SEQPACKET, proc_fd, &other, refusal);
+	r = attest_read(connection, &kind, proc_fd, &other, refusal);
 	same = r == 0 && other.uid == caller->uid && other.gid == caller->gid &&
 	       other.n_groups == caller->n_groups &&
 	       (other.n_groups == 0 ||

@@ -17,11 +17,19 @@ struct attest_refusal {
 	const char *rule;
 };
 
+/* A caller that has ended its sending side still reads answers, so it may be
+ * told who it is; what acts for it needs a connection that is whole. */
+enum attest_use {
+	ATTEST_TO_ACT,
+	ATTEST_TO_TELL,
+};
+
 /*
  * Fill *ret from the caller's RPC connection (stream). 0, or -EPERM with
  * *refusal. caller_deinit() afterwards in either case.
  */
-must_check int attest_caller(int connection, int proc_fd, struct caller *ret,
+must_check int attest_caller(int connection, int proc_fd, enum attest_use use,
+			     struct caller *ret,
 			     struct attest_refusal *refusal);
 /* The fd socket's connection (seqpacket) is of the same ids and groups. */
 must_check int attest_channel(int connection, int proc_fd,

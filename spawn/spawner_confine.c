@@ -145,8 +145,7 @@ confinement_compare(const struct confinement *own,
 	if (!(found & POLICY_CONFINED_BIT(POLICY_CONFINED_MNTNS)) &&
 	    own->root_mount != other->root_mount)
 		found |= POLICY_CONFINED_BIT(POLICY_CONFINED_CHROOT);
-	if (own->seccomp != other->seccomp ||
-	    other->n_filters > own->n_filters)
+	if (own->seccomp != other->seccomp || other->n_filters > own->n_filters)
 		found |= POLICY_CONFINED_BIT(POLICY_CONFINED_SECCOMP);
 	if (other->no_new_privs && !own->no_new_privs)
 		found |= POLICY_CONFINED_BIT(POLICY_CONFINED_NO_NEW_PRIVS);

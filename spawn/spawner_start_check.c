@@ -63,12 +63,12 @@ start_check_policy(struct spawner *spawner, const struct request *request,
 	if (policy_request_check(caller->rights, &wanted, &refusal) < 0)
 		return who_refuse(spawner, request, &refusal);
 	/* A gate by name is what Create asks for; Run may, in two steps. */
-	return who_check_verb(spawner, request, caller,
-			      msg->gate == GATE_NAMED
-				      ? POLICY_VERB_BIT(POLICY_VERB_CREATE)
-				      : POLICY_VERB_BIT(POLICY_VERB_RUN) |
-						POLICY_VERB_BIT(
-							POLICY_VERB_CREATE));
+	return who_check_verb(
+		spawner, request, caller,
+		msg->gate == GATE_NAMED
+			? POLICY_VERB_BIT(POLICY_VERB_CREATE)
+			: POLICY_VERB_BIT(POLICY_VERB_RUN) |
+				  POLICY_VERB_BIT(POLICY_VERB_CREATE));
 }
 
 /* The ids that the payload has unless the request names others. */

@@ -78,9 +78,8 @@ who_read_process(const struct spawner *spawner, int connection,
 	int r;
 
 	snprintf(pid, sizeof(pid), "%d", caller->pid);
-	r = caller->pid > 0
-		    ? confinement_read(spawner->proc_fd, pid, &other)
-		    : -EACCES;
+	r = caller->pid > 0 ? confinement_read(spawner->proc_fd, pid, &other)
+			    : -EACCES;
 	if (r == -ENOENT || r == -ESRCH)
 		return -ESRCH;
 	confinement_peer_label(connection, who->label);
@@ -182,7 +181,10 @@ who_get(struct spawner *spawner, const struct request *request, int connection,
 	struct who_row *row;
 	int r;
 
-	r = attest_caller(connection, spawner->proc_fd, caller, &refusal);
+	r = attest_caller(connection, spawner->proc_fd,
+			  request->type == OP_WHO ? ATTEST_TO_TELL
+						  : ATTEST_TO_ACT,
+			  caller, &refusal);
 	if (r < 0) {
 		ops_refuse_caller(spawner, request, &refusal);
 		return -EPERM;
@@ -250,8 +252,7 @@ who_check_verb(struct spawner *spawner, const struct request *request,
 {
 	const struct policy_request wanted = {
 		/* one of them is enough */
-		.verbs = caller->rights->verbs & verbs ? 0
-						       : verbs & -verbs
+		.verbs = caller->rights->verbs & verbs ? 0 : verbs & -verbs
 	};
 	struct policy_refusal refusal;
 

@@ -35,10 +35,11 @@ struct caller {
 	gid_t gid;
 	gid_t *groups;
 	size_t n_groups;
-	pid_t pid;  /* in our pid namespace; 0 if it is not there */
-	int pidfd;  /* of that process; -1 of an admin */
-	bool admin; /* by the policy: who keeps the spawner's rights */
-	uid_t owner; /* whose containers: the uid, or whose delegated id it is */
+	pid_t pid;     /* in our pid namespace; 0 if it is not there */
+	int pidfd;     /* of that process; -1 of an admin */
+	bool admin;    /* by the policy: who keeps the spawner's rights */
+	uid_t owner;   /* whose containers: the uid, or whose delegated id it is
+			*/
 	bool rootless; /* the spawner's own user, who is not root */
 	/* Lent. Delegated ranges; NULL: nobody's were looked up (root). */
 	const struct resolved_user *user;

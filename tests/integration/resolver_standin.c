@@ -74,8 +74,8 @@ play(const char *mode, const char *uid)
 		memset(&user, 0x5a, sizeof(user));
 	if (strcmp(mode, "stranger") == 0)
 		user.uid++;
-	put(&user, strcmp(mode, "short") == 0 ? sizeof(user) - 1
-					      : sizeof(user));
+	put(&user,
+	    strcmp(mode, "short") == 0 ? sizeof(user) - 1 : sizeof(user));
 	if (strcmp(mode, "long") == 0)
 		put("x", 1);
 }

@@ -152,11 +152,13 @@ class Confined(TestCase):
         self.assertIn("CONFINED", result.err)
         self.assertIn("from outside of the container", result.err)
 
-    def test_root_of_other_namespaces_alone_is_root(self):
-        result = self.ctl_ok("run", "--new", "pid,mnt,net", "--",
-                             program("nsexecctl"), "run", "--", "/bin/echo",
-                             "here")
-        self.assertEqual(result.out.strip(), "here")
+    def test_root_of_other_namespaces_alone_is_confined_and_told_how(self):
+        result = self.ctl("run", "--new", "pid,mnt,net", "--",
+                          program("nsexecctl"), "run", "--", "/bin/echo",
+                          "here")
+        self.assertEqual(result.code, 125, result)
+        self.assertIn("CONFINED", result.err)
+        self.assertIn("allow_confined", result.err)
 
 
 class Ordinary(TestCase):

@@ -178,11 +178,12 @@ ordinary_callers_foreign_id_is_refused_with_row_and_rule(void **state)
 
 	s->uid = 1000;
 	one_row(s, 1001, 2);
-	at = place(s, "map-check", "MAP_DENIED, uid map row 0: "
-				   "host ids 1001+2");
+	at = place(s, "map-check",
+		   "MAP_DENIED, uid map row 0: "
+		   "host ids 1001+2");
 	assert_true(s->explanation->steps[at].refused);
-	assert_non_null(strstr(s->explanation->steps[at].detail,
-			       "allowed: 1000"));
+	assert_non_null(
+		strstr(s->explanation->steps[at].detail, "allowed: 1000"));
 }
 
 static void
