@@ -116,6 +116,7 @@ config_deinit(struct config *config)
 	free(config->records_dir);
 	free(config->pid_file);
 	free(config->cgroup_root);
+	free(config->policy_dir);
 	free(config->config_file);
 	config_init(config);
 }

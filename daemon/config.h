@@ -66,6 +66,7 @@ struct config {
 	char *records_dir;
 	char *pid_file;
 	char *cgroup_root; /* NULL: the spawner's default */
+	char *policy_dir;  /* NULL: a private instance has no policy */
 	char *config_file; /* the file that was read; NULL: none */
 	enum log_level log_level;
 	struct config_limits limits;

@@ -160,11 +160,29 @@ launcher_stop(int fd)
 	return r == -ECONNRESET || r == -EPIPE ? 0 : r;
 }
 
+/* HUP: the policy has changed; what is wrong with it is said here. */
+static int
+launcher_on_signal(int fd, int signal_fd)
+{
+	struct signalfd_siginfo info;
+	int r;
+
+	if (read(signal_fd, &info, sizeof(info)) != sizeof(info))
+		return 2;
+	if (info.ssi_signo != SIGHUP)
+		return launcher_stop(fd);
+	r = launcher_send(fd, OP_RELOAD, NULL, 0);
+	if (r == 0)
+		r = launcher_answer(fd, LAUNCHER_ANSWER_MS,
+				    "reload the policy:");
+	return r == -ECONNRESET || r == -EPIPE ? 1 : 2;
+}
+
 /*
  * In the foreground: until a signal, or until the spawner says on the
  * connection that the worker has ended cleanly. The end of the connection
  * alone is the spawner's death, and then there has to be a new one. 0 = all is
- * over, 1 = ensure again.
+ * over, 1 = ensure again, 2 = wait on.
  */
 static int
 launcher_wait(int fd, int signal_fd)
@@ -180,7 +198,7 @@ launcher_wait(int fd, int signal_fd)
 	if (r < 0)
 		return -errno;
 	if (p[1].revents)
-		return launcher_stop(fd);
+		return launcher_on_signal(fd, signal_fd);
 	return fd_recv(fd, buf, sizeof(buf), NULL, 0, NULL) > 0 ? 0 : 1;
 }
 
@@ -193,6 +211,8 @@ launcher_watch(const struct launch *launch, int *fd, int signal_fd)
 		r = launcher_wait(*fd, signal_fd);
 		if (r <= 0)
 			return r;
+		if (r == 2)
+			continue;
 		fprintf(stderr, "nsexecd: the spawner in %s has died\n",
 			launch->dir);
 		fd_close(fd);
@@ -211,6 +231,7 @@ launcher_block_signals(int *ret_fd)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	fd = signalfd(-1, &set, SFD_CLOEXEC);

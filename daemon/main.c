@@ -37,6 +37,7 @@ launch(const struct config *config)
 	struct launcher_config launcher = {
 		.run_dir = config->run_dir,
 		.cgroup_root = config->cgroup_root,
+		.policy_dir = config->policy_dir,
 		.detach = config->detach,
 		.worker_args = args,
 	};
@@ -81,6 +82,7 @@ become_worker(const struct config *config, struct worker_sockets *sockets)
 	const struct launcher_config launcher = {
 		.run_dir = config->run_dir,
 		.cgroup_root = config->cgroup_root,
+		.policy_dir = config->policy_dir,
 	};
 	uid_t uid;
 	gid_t gid;

@@ -22,6 +22,7 @@ enum option_key {
 	OPTION_RUN_DIR = 256,
 	OPTION_DETACH,
 	OPTION_CGROUP_ROOT,
+	OPTION_POLICY_DIR,
 	OPTION_CONFIG,
 	OPTION_LOG_LEVEL,
 	OPTION_WORKER,
@@ -38,6 +39,8 @@ static const struct argp_option table[] = {
 	  "Return when the private instance is ready", 0 },
 	{ "cgroup-root", OPTION_CGROUP_ROOT, "PATH", 0,
 	  "The cgroup v2 directory below which containers get theirs", 0 },
+	{ "policy-dir", OPTION_POLICY_DIR, "DIR", 0,
+	  "A private instance's policy (default: none)", 0 },
 	{ "config", OPTION_CONFIG, "FILE", 0,
 	  "Read FILE instead of the default configuration", 0 },
 	{ "log-level", OPTION_LOG_LEVEL, "LEVEL", 0,
@@ -64,7 +67,7 @@ static const char doc[] =
 
 /* What the command line said; texts are borrowed from argv. */
 struct options {
-	const char *run_dir, *cgroup_root, *config, *log_level;
+	const char *run_dir, *cgroup_root, *policy_dir, *config, *log_level;
 	bool detach, worker, version, system, rootless, no_cgroups;
 };
 
@@ -82,6 +85,9 @@ options_parse_one(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_CGROUP_ROOT:
 		options->cgroup_root = arg;
+		return 0;
+	case OPTION_POLICY_DIR:
+		options->policy_dir = arg;
 		return 0;
 	case OPTION_CONFIG:
 		options->config = arg;
@@ -129,6 +135,9 @@ options_check(const struct options *options)
 			"instance, or start nsexecd.socket (systemd)";
 	else if (options->cgroup_root && options->cgroup_root[0] != '/')
 		wrong = "--cgroup-root: want an absolute path";
+	else if (options->policy_dir &&
+		 (!options->run_dir || options->policy_dir[0] != '/'))
+		wrong = "--policy-dir: want an absolute path, and --run-dir";
 	if (!wrong)
 		return 0;
 	fprintf(stderr, "nsexecd: %s; see nsexecd --help\n", wrong);
@@ -182,6 +191,11 @@ options_apply(struct config *config, const struct options *options)
 			return -ENOMEM;
 		free(config->cgroup_root);
 		config->cgroup_root = copy;
+	}
+	if (options->policy_dir) {
+		config->policy_dir = strdup(options->policy_dir);
+		if (!config->policy_dir)
+			return -ENOMEM;
 	}
 	return 0;
 }
