@@ -17,11 +17,9 @@
  * Numbers of nsexecd's requests (type):
  *
  *   START 62000  bootstrap message NX; fds by FD_ROLES: INIT_CHANNEL, CALLER,
- *                FD_CHANNEL (if N_CHANNEL_FDS or SEND_PIDFD), EXEC_BLOCK
- *                -> exactly one of CHILD (init exists; the relay may still
- *                be at work) and ERROR, when it is known
+ *                FD_CHANNEL (N_CHANNEL_FDS or SEND_PIDFD), EXEC_BLOCK (if so)
+ *                -> CHILD (init exists; a relay may be at work) | ERROR
  *   EXEC  62001  the same, CONTAINER + PID of its init; joins by the spawner
- *                -> as START
  *   OPEN  62002  CONTAINER; fd: the caller's connection -> DONE | ERROR
  *   SIGNAL 62003 CONTAINER, PID, SIGNAL; fd: caller (absent: nsexecd's own
  *                deadline, SIGKILL only) -> DONE | ERROR
@@ -37,24 +35,21 @@
  *                memfd of its further arguments (NUL-ended; may be missing)
  *                -> DONE when nsexecd said it is ready | ERROR; after DONE,
  *                a second DONE and the end when nsexecd has ended for good
- *   STOP  62012  (uid 0 only) end nsexecd cleanly, do not start it again
- *                -> DONE when it is gone
+ *   STOP  62012  (uid 0 only) end nsexecd for good -> DONE when it is gone
  *   PROCESSES 62013 CONTAINER, UID = owner -> DONE with PIDS
- *   WHO   62014  fd: a caller's connection -> WHO answer | ERROR (the caller is
- *                gone, or has no number here). Once a connection, before its
- *                first request is looked at; may wait for the resolver
- *   RELOAD 62015 (uid 0 only) read the policy anew -> DONE when its rules are
- * in force | ERROR with RULE = why they are not; the old ones stay
+ *   WHO   62014  fd: a caller's connection -> WHO answer | ERROR (it is gone,
+ *                has no number here, ...); may wait for the resolver
+ *   RELOAD 62015 (uid 0 only) read the policy anew -> DONE when it is in force
+ *                | ERROR, RULE = why not: the old one stays
  *
  * OPEN, SIGNAL and KILL_ALL may carry UID, the container's owner; else it is
  * the caller, and for uid 0 or without a caller the one owner that has this id.
- * The caller's connection is one that was accepted from a listener bound by
- * root in the file system; anything else is refused.
+ * The caller's connection is one accepted from a listener that root bound in
+ * the file system; anything else is refused.
  *
- * Answers: DONE 62100, ERROR 62101, CHILD 62102, STATUS 62103, ENTRY 62104,
- * WHO 62105 (with the attribute WHO: struct who, proto/who.h).
- * On the init channel, from a stage to nsexecd: READY 62110, FAILED 62111.
- * CHILD carries one fd: the pidfd of init.
+ * Answers: DONE 62100, ERROR 62101, CHILD 62102 (one fd: the pidfd of init),
+ * STATUS 62103, ENTRY 62104, WHO 62105 (WHO: struct who, proto/who.h). On the
+ * init channel, from a stage to nsexecd: READY 62110, FAILED 62111.
  */
 enum op {
 	OP_START = 62000,
