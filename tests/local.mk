@@ -230,6 +230,7 @@ if HAVE_CMOCKA
 SPAWNER_TESTS = \
 	tests/unit/test_spawner_cgroup \
 	tests/unit/test_spawner_child \
+	tests/unit/test_spawner_confine \
 	tests/unit/test_spawner_options \
 	tests/unit/test_spawner_proc
 check_PROGRAMS += $(SPAWNER_TESTS)
@@ -243,6 +244,10 @@ tests_unit_test_spawner_child_SOURCES = tests/unit/test_spawner_child.c \
 	spawn/spawner_child.c
 tests_unit_test_spawner_child_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_spawner_child_LDADD = $(SPAWNER_TEST_LIBS)
+tests_unit_test_spawner_confine_SOURCES = tests/unit/test_spawner_confine.c \
+	spawn/spawner_confine.c
+tests_unit_test_spawner_confine_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_spawner_confine_LDADD = $(SPAWNER_TEST_LIBS)
 tests_unit_test_spawner_options_SOURCES = tests/unit/test_spawner_options.c \
 	spawn/spawner_log.c spawn/spawner_options.c
 tests_unit_test_spawner_options_CFLAGS = $(UNIT_CFLAGS) -DNSX_LIBEXECDIR='"/nowhere"'

@@ -152,13 +152,18 @@ class Confined(TestCase):
         self.assertIn("CONFINED", result.err)
         self.assertIn("from outside of the container", result.err)
 
-    def test_root_of_other_namespaces_alone_is_confined_and_told_how(self):
-        result = self.ctl("run", "--new", "pid,mnt,net", "--",
-                          program("nsexecctl"), "run", "--", "/bin/echo",
-                          "here")
-        self.assertEqual(result.code, 125, result)
-        self.assertIn("CONFINED", result.err)
-        self.assertIn("allow_confined", result.err)
+    def test_root_of_a_net_or_mount_namespace_alone_is_none_either(self):
+        for kinds, word in (("net", "netns"), ("mnt", "mntns")):
+            result = self.ctl("run", "--new", kinds, "--",
+                              program("nsexecctl"), "run", "--", "/bin/true")
+            self.assertEqual(result.code, 125, result)
+            self.assertIn(f"confined by {word}", result.err)
+
+    def test_root_of_a_hostname_of_its_own_is_root(self):
+        result = self.ctl_ok("run", "--new", "uts,ipc", "--",
+                             program("nsexecctl"), "run", "--", "/bin/echo",
+                             "here")
+        self.assertEqual(result.out.strip(), "here")
 
 
 class Ordinary(TestCase):

@@ -93,6 +93,33 @@ class Launcher(TestCase):
         self.assertIsNone(self.run_dir.spawner_pid())
         self.ended()
 
+    def test_hangup_reads_the_policy_anew_and_says_what_is_wrong(self):
+        policy = tempfile.mkdtemp(prefix="nsx-policy.")
+        self.addCleanup(shutil.rmtree, policy)
+        os.chmod(policy, 0o755)
+        path = os.path.join(policy, "policy.json")
+        self.run_dir.extra_args = ["--policy-dir", policy]
+        self.run_dir.start()
+
+        def run():
+            return self.run_dir.ctl("run", "--", "/bin/true",
+                                    user=ORDINARY_UID)
+        self.assertEqual(run().code, 0)
+        with open(path, "w", encoding="ascii") as f:
+            f.write('{"version": 1, "rules": [{"name": "nobody", '
+                    '"match": {"any": true}, "verbs": []}]}')
+        self.assertEqual(run().code, 0)
+        self.run_dir.launcher.send_signal(signal.SIGHUP)
+        wait_for(lambda: run().code != 0, 10, "the new rule")
+        self.assertIn("rule nobody", run().err)
+        with open(path, "w", encoding="ascii") as f:
+            f.write("{")
+        self.run_dir.launcher.send_signal(signal.SIGHUP)
+        wait_for(lambda: "reload the policy: " in self.run_dir.log(), 10,
+                 "what is wrong")
+        self.assertNotEqual(run().code, 0)
+        self.assertIsNone(self.run_dir.launcher.poll())
+
     def test_containers_go_on_and_are_found_again(self):
         self.run_dir.start()
         made = self.run_dir.ctl("run", "-d", "--name", "stays", "--",

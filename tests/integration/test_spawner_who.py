@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "lib"))
 # pylint: disable=wrong-import-position
 import spawner_peer as sp
-from harness import TestCase, main, program, wait_for
+from harness import ORDINARY_UID, TestCase, main, program, wait_for
 from spawner_peer import attr
 
 ALICE, BOB, NOBODY_YET = 61000, 61001, 61050
@@ -623,6 +623,28 @@ class Policies(WhoCase):
         self.assertTrue(self.who(self.caller(ALICE)).admin)
         who = self.who(self.caller(SUB + 1))
         self.assertEqual((who.rule, who.admin), ("rule0", False))
+
+
+class ThroughTheDaemon(TestCase):
+    def test_written_map_of_an_ordinary_user_has_delegated_ids(self):
+        for name, text in (
+                ("passwd", f"alice:x:{ORDINARY_UID}:{ORDINARY_UID}::/:\n"),
+                ("subuid", f"alice:{SUB}:1000\n"),
+                ("subgid", f"alice:{SUB}:1000\n")):
+            WhoCase.bind(self, name, text)
+        for rows, code in ((f"0:{SUB}:1000", 0), (f"0:{SUB}:1001", 125)):
+            done = self.ctl("run", "--map-users", rows, "--map-groups",
+                            f"0:{SUB}:1000", "--", "/bin/cat",
+                            "/proc/self/uid_map", user=ORDINARY_UID)
+            self.assertEqual(done.code, code, done)
+            if code == 0:
+                self.assertEqual(done.out.split(), ["0", str(SUB), "1000"])
+            else:
+                self.assertIn("MAP_DENIED", done.err)
+
+    def setUp(self):
+        super().setUp()
+        self.files = {}
 
 
 if __name__ == "__main__":

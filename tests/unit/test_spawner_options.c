@@ -56,6 +56,28 @@ listener_is_found_by_its_whole_name(void **state)
 			 -ENOENT);
 }
 
+static void
+resolver_gets_an_id_that_is_nobodys(void **state)
+{
+	static const char passwd[] = "root:x:0:0::/:/bin/sh\n"
+				     "a:x:65519:1::/:/bin/sh\n"
+				     "broken line\n"
+				     "b:x:65517:1::/:/bin/sh\n";
+	char all[20 * 32] = "";
+	unsigned int uid, i;
+
+	assert_int_equal(options_find_free_uid("", 997, &uid), 0);
+	assert_int_equal(uid, 65519);
+	assert_int_equal(options_find_free_uid("", 65519, &uid), 0);
+	assert_int_equal(uid, 65518);
+	assert_int_equal(options_find_free_uid(passwd, 65518, &uid), 0);
+	assert_int_equal(uid, 65516);
+	for (i = 65500; i <= 65519; i++)
+		snprintf(all + strlen(all), sizeof(all) - strlen(all),
+			 "u:x:%u:1::/:/\n", i);
+	assert_int_equal(options_find_free_uid(all, 997, &uid), -ENOENT);
+}
+
 int
 main(void)
 {
@@ -63,6 +85,7 @@ main(void)
 		cmocka_unit_test(user_is_found_by_its_whole_name),
 		cmocka_unit_test(line_that_is_not_whole_is_refused),
 		cmocka_unit_test(listener_is_found_by_its_whole_name),
+		cmocka_unit_test(resolver_gets_an_id_that_is_nobodys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
