@@ -13,8 +13,13 @@
  *	NSEXECD_REQ_SHA256	of the request's bytes
  *	NSEXECD_ARGV_SHA256	of the arguments, each with its NUL
  *	NSEXECD_CALLER_UID _GID _PID _OWNER	who asked, whose it is
+ *	NSEXECD_CALLER_START	of that process, as /proc/PID/stat has it
+ *	NSEXECD_CALLER_LOGINUID _LABEL _CGROUP	login, LSM label, system unit
+ *	NSEXECD_POLICY_RULE	name of the policy's rule for him
+ *	NSEXECD_NS_NEW _NS_JOIN	kinds of namespaces that were asked for
+ *	NSEXECD_UIDMAP _GIDMAP	the preset, or its rows
  *	NSEXECD_SEQ _EPOCH _EXIT	of an event
- *	NSEXECD_SUPPRESSED	denials of this uid that were only counted
+ *	NSEXECD_SUPPRESSED	denials of this owner that were only counted
  */
 #include "daemon/audit.h"
 
@@ -24,10 +29,12 @@
 
 #include "daemon/container.h"
 #include "daemon/events.h"
+#include "daemon/identity.h"
 #include "daemon/log.h"
 #include "lib/clock.h"
 #include "lib/util.h"
 #include "proto/nsexec.pb-c.h"
+#include "proto/nsplan.h"
 
 #define ID_DECISION "7c1b5e1a4f0e4b6c9a4e0d5c6f2ab913"
 #define ID_EVENT "b0c8f4d27a1946f8a55d3e9d1c7e6042"
@@ -86,6 +93,65 @@ note_id(struct audit_note *note, const char *id)
 		       id ? id : "");
 }
 
+/* Add a word behind a comma; what does not fit ends in ",...". */
+static void
+add_word(char *buf, size_t size, const char *word)
+{
+	static const char cut[] = ",...";
+	size_t used = strlen(buf);
+
+	if (used + 1 + strlen(word) + sizeof(cut) <= size)
+		(void)snprintf(buf + used, size - used, "%s%s", used ? "," : "",
+			       word);
+	else if (used < sizeof(cut) ||
+		 strcmp(buf + used - sizeof(cut) + 1, cut) != 0)
+		(void)snprintf(buf + used, size - used, "%s", cut);
+}
+
+static void
+note_rows(char *buf, Nsexec__V1__IdMapping **rows, size_t n)
+{
+	char row[48];
+
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(row, sizeof(row), "%u:%u:%u",
+			       rows[i]->container_id, rows[i]->host_id,
+			       rows[i]->size);
+		add_word(buf, AUDIT_MAP_MAX, row);
+	}
+}
+
+/* Namespaces and maps, as asked for. */
+static void
+note_spec(struct audit_note *note, const Nsexec__V1__ContainerSpec *spec)
+{
+	const Nsexec__V1__IdMaps *maps = spec ? spec->id_maps : NULL;
+
+	for (size_t i = 0; spec && i < spec->n_namespaces; i++) {
+		const Nsexec__V1__Namespace *ns = spec->namespaces[i];
+		bool new = ns->has_create && ns->create;
+		const char *name = "unknown";
+
+		if (ns->has_kind && ns->kind >= 1 &&
+		    (size_t)ns->kind <= N_NS_KINDS)
+			name = ns_kinds[ns->kind - 1].name;
+		add_word(new ? note->ns_new : note->ns_join,
+			 sizeof(note->ns_new), name);
+	}
+	if (!maps)
+		return;
+	if (maps->has_preset && (int)maps->preset != IDMAP_EXPLICIT) {
+		const char *name =
+			idmap_preset_name((enum idmap_preset)maps->preset);
+
+		add_word(note->uid_map, AUDIT_MAP_MAX, name ? name : "unknown");
+		add_word(note->gid_map, AUDIT_MAP_MAX, name ? name : "unknown");
+		return;
+	}
+	note_rows(note->uid_map, maps->uid, maps->n_uid);
+	note_rows(note->gid_map, maps->gid, maps->n_gid);
+}
+
 /* The methods that act, and where they name what they act on. */
 static void
 note_message(struct audit_note *note, const ProtobufCMessage *message)
@@ -97,11 +163,13 @@ note_message(struct audit_note *note, const ProtobufCMessage *message)
 		const Nsexec__V1__CreateRequest *m = (const void *)message;
 
 		note_argv(note, process_of(m->spec));
+		note_spec(note, m->spec);
 		note_key(note, m->has_key, &m->key);
 	} else if (IS(run)) {
 		const Nsexec__V1__RunRequest *m = (const void *)message;
 
 		note_argv(note, process_of(m->spec));
+		note_spec(note, m->spec);
 		note_key(note, m->has_key, &m->key);
 	} else if (IS(exec)) {
 		const Nsexec__V1__ExecRequest *m = (const void *)message;
@@ -155,8 +223,8 @@ instance_of(const struct audit_verdict *verdict)
 }
 
 /*
- * May one more denial of this uid be written? *ret_suppressed: how many were
- * not since the last that was. Two uids that share a meter push each other
+ * May one more denial of this owner be written? *ret_suppressed: how many were
+ * not since the last that was. Two that share a meter push each other
  * out, which writes more, never less.
  */
 static bool
@@ -191,6 +259,7 @@ meter_take(uid_t uid, uint64_t *ret_suppressed)
 
 struct numbers {
 	char uid[16], gid[16], pid[16], seq[24], suppressed[24];
+	char owner[16], login[16], start[24];
 };
 
 static const char *
@@ -206,10 +275,13 @@ audit_verdict(struct daemon *daemon, const struct audit_verdict *verdict)
 	const struct error *error = verdict->error;
 	const struct audit_note *note = verdict->note;
 	const struct rpc_caller *caller = verdict->caller;
+	const struct who *who =
+		caller->identity ? &caller->identity->who : NULL;
+	bool logged_in = who && who->loginuid != WHO_NO_LOGINUID;
 	uint64_t suppressed = 0;
 	struct numbers n;
 
-	if (error && !meter_take(caller->uid, &suppressed))
+	if (error && !meter_take(caller->owner, &suppressed))
 		return;
 	const struct log_field fields[] = {
 		{ "MESSAGE_ID", ID_DECISION },
@@ -224,7 +296,8 @@ audit_verdict(struct daemon *daemon, const struct audit_verdict *verdict)
 		{ "NSEXECD_ARGV_SHA256", note ? note->argv_sha256 : "" },
 		{ "NSEXECD_CALLER_UID",
 		  number(n.uid, sizeof(n.uid), caller->uid) },
-		{ "NSEXECD_CALLER_OWNER", n.uid },
+		{ "NSEXECD_CALLER_OWNER",
+		  number(n.owner, sizeof(n.owner), caller->owner) },
 		{ "NSEXECD_CALLER_GID",
 		  number(n.gid, sizeof(n.gid), caller->gid) },
 		{ "NSEXECD_CALLER_PID",
@@ -233,6 +306,20 @@ audit_verdict(struct daemon *daemon, const struct audit_verdict *verdict)
 		  suppressed ? number(n.suppressed, sizeof(n.suppressed),
 				      suppressed)
 			     : "" },
+		{ "NSEXECD_CALLER_START",
+		  who && who->start_time
+			  ? number(n.start, sizeof(n.start), who->start_time)
+			  : "" },
+		{ "NSEXECD_CALLER_LOGINUID",
+		  logged_in ? number(n.login, sizeof(n.login), who->loginuid)
+			    : "" },
+		{ "NSEXECD_CALLER_LABEL", who ? who->label : "" },
+		{ "NSEXECD_CALLER_CGROUP", who ? who->unit : "" },
+		{ "NSEXECD_POLICY_RULE", who ? who->rights.name : "" },
+		{ "NSEXECD_NS_NEW", note ? note->ns_new : "" },
+		{ "NSEXECD_NS_JOIN", note ? note->ns_join : "" },
+		{ "NSEXECD_UIDMAP", note ? note->uid_map : "" },
+		{ "NSEXECD_GIDMAP", note ? note->gid_map : "" },
 	};
 
 	log_audit(fields, ARRAY_SIZE(fields));

@@ -6,7 +6,7 @@
  *
  * An admin's request is on record before it acts, any other's when it is
  * answered. What the log does not take is counted and told later; nothing
- * waits for it. Denials of one uid are at most ten a second, the rest is
+ * waits for it. Denials of one owner are at most ten a second, the rest is
  * counted.
  */
 #ifndef NSX_DAEMON_AUDIT_H
@@ -22,8 +22,9 @@
 struct event_draft;
 struct event_seqs;
 
-/* Denials of one uid in a second. */
+/* Denials of one owner in a second. */
 #define AUDIT_DENIALS 10u
+#define AUDIT_MAP_MAX 128 /* bytes of a map in a record, with the NUL */
 
 /* What is kept of a request until its decision. */
 struct audit_note {
@@ -31,6 +32,10 @@ struct audit_note {
 	char argv_sha256[SHA256_HEX_SIZE]; /* empty: it has none */
 	char instance[65];		   /* empty: not named */
 	char key[33];			   /* hexadecimal; empty: none */
+	/* Of a spec: "user,pid", "net", "map-root" or "0:1000:1,1:..."; cut to
+	 * fit, with ",..." at the end. */
+	char ns_new[64], ns_join[64];
+	char uid_map[AUDIT_MAP_MAX], gid_map[AUDIT_MAP_MAX];
 };
 /* size bytes are the request as it came, message the same decoded. */
 void audit_note_fill(struct audit_note *note, const ProtobufCMessage *message,

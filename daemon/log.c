@@ -25,7 +25,7 @@
 #include "lib/util.h"
 
 #define TEXT_MAX 1024
-#define FIELDS_MAX 24
+#define FIELDS_MAX 32
 
 static struct {
 	enum log_level level;

@@ -272,6 +272,7 @@ CORE_TESTS = \
 	tests/unit/test_error \
 	tests/unit/test_events \
 	tests/unit/test_explain \
+	tests/unit/test_identity \
 	tests/unit/test_record \
 	tests/unit/test_request
 check_PROGRAMS += $(CORE_TESTS)
@@ -291,6 +292,9 @@ tests_unit_test_events_LDADD = $(CORE_TEST_LIBS)
 tests_unit_test_explain_SOURCES = tests/unit/test_explain.c
 tests_unit_test_explain_CFLAGS = $(CORE_TEST_CFLAGS)
 tests_unit_test_explain_LDADD = $(CORE_TEST_LIBS)
+tests_unit_test_identity_SOURCES = tests/unit/test_identity.c
+tests_unit_test_identity_CFLAGS = $(CORE_TEST_CFLAGS)
+tests_unit_test_identity_LDADD = $(CORE_TEST_LIBS)
 tests_unit_test_record_SOURCES = tests/unit/test_record.c
 tests_unit_test_record_CFLAGS = $(CORE_TEST_CFLAGS)
 tests_unit_test_record_LDADD = $(CORE_TEST_LIBS)

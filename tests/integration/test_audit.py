@@ -60,6 +60,8 @@ class Plain(TestCase):
         client.call("Delete", {"id": ident})
         (run,) = self.records(op="Run", instance=ident)
         self.assertEqual(run["decision"], "allow")
+        self.assertEqual((run["caller_owner"], run["policy_rule"]),
+                         (str(USER), "default"))
         self.assertEqual((run["caller_uid"], run["caller_gid"]),
                          (str(USER), str(USER)))
         self.assertEqual(run["caller_pid"], str(os.getpid()))
@@ -91,6 +93,24 @@ class Plain(TestCase):
             client.call("State", {"id": "no-such"})
         last = self.records(op="State", caller_uid=str(USER + 1))[-1]
         self.assertGreater(int(last["suppressed"]), 50)
+
+    def test_long_map_of_a_request_is_cut_in_its_record(self):
+        rows = [{"container_id": n, "host_id": 100000 + 2 * n, "size": 1}
+                for n in range(300)]
+        client = user_client(self.nsx.socket_path, USER + 2)
+        self.addCleanup(client.close)
+        bad = spec("/bin/true")
+        bad["namespaces"] = [{"kind": kind, "create": True}
+                             for kind in ("NS_USER", "NS_PID")]
+        bad["id_maps"] = {"uid": rows, "gid": rows[:1]}
+        with self.assertRaises(RpcError):
+            client.call("Run", {"spec": bad})
+        (run,) = self.records(op="Run", caller_uid=str(USER + 2))
+        self.assertLess(len(run["uidmap"]), 128)
+        self.assertTrue(run["uidmap"].startswith("0:100000:1,1:100002:1"))
+        self.assertTrue(run["uidmap"].endswith(",..."))
+        self.assertEqual((run["gidmap"], run["ns_new"]),
+                         ("0:100000:1", "user,pid"))
 
     def test_act_of_an_admin_is_on_record_before_it_is_done(self):
         """The decision's line comes before the line of the end."""

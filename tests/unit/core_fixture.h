@@ -37,7 +37,6 @@ struct core_fixture {
 	struct watch *spawner_watch, *deadline;
 	bool late;
 	int caller_fd;			 /* what rpc_connection_fd() lends */
-	const struct identity *identity; /* of every caller; NULL: none */
 	struct answer answers[64];
 	size_t n_answers;
 	struct op_message msg; /* of the last request but START */
