@@ -36,7 +36,7 @@ struct core_fixture {
 	int listener, spawner; /* the test's ends */
 	struct watch *spawner_watch, *deadline;
 	bool late;
-	int caller_fd;			 /* what rpc_connection_fd() lends */
+	int caller_fd; /* what rpc_connection_fd() lends */
 	struct answer answers[64];
 	size_t n_answers;
 	struct op_message msg; /* of the last request but START */
