@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The units under a real systemd, as PID 1 in namespaces of its own.
+
+One boot for all tests: BOX does what an administrator and a user do, and says
+of each step whether it was as it should be; the tests read that.
+"""
+import ctypes
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+# pylint: disable=wrong-import-position
+from harness import (BUILD, ORDINARY_UID, SLOW, TOP, TestCase, cgroup2_mount,
+                     main, wait_for)
+from test_confine import landlock_abi
+
+BOX = r"""
+export LC_ALL=C.UTF-8
+say() { if eval "$2"; then echo "ok $1"; else echo "FAIL $1: $2"; fi; }
+user() { setpriv --reuid @UID@ --regid @UID@ --clear-groups /usr/local/bin/nsexecctl "$@"; }
+main_pid() { systemctl show -P MainPID "$1"; }
+within() { for _ in $(seq 200); do eval "$1" && return 0; sleep 0.05; done; return 1; }
+cd /
+systemctl start nsexecd.socket nsexecd-fd.socket
+say idle '[ "$(systemctl is-active nsexecd)" = inactive ]'
+user run --new user,pid,mnt --map-root -- /bin/sh -c 'exit 7'; code=$?
+say activated "[ $code = 7 ]"
+say active 'systemctl -q is-active nsexecd nsexec-spawner'
+status=/proc/$(main_pid nsexecd)/status
+say confined 'grep -q "^Seccomp:.2" $status && grep -q "^NoNewPrivs:.1" $status && grep -q "^CapEff:.0*$" $status'
+say journal 'within "journalctl -q -o cat NSEXECD_CALLER_UID=@UID@ | grep -q ."'
+say landlock '@LANDLOCK@ || ! journalctl -q -o cat -u nsexecd | grep -q "no Landlock"'
+user run -d --name lives --new user,pid --map-root -- /bin/sleep 600
+pid=$(user state lives | grep -o '"pid": *[0-9]*' | grep -o '[0-9]*$')
+say in_spawners_cgroup 'grep -q nsexec-spawner.service /proc/$pid/cgroup'
+say no_sandbox_inherited 'grep -q "^Seccomp:.0" /proc/$pid/status'
+before=$(main_pid nsexecd)
+systemctl restart nsexecd
+say restarted '[ "$(main_pid nsexecd)" != $before ] && [ "$(user state lives | grep -c running)" = 1 ] && kill -0 $pid'
+before=$(main_pid nsexecd)
+[ "$before" -gt 1 ] && kill -9 $before
+say killed 'within "[ \"\$(main_pid nsexecd)\" != $before ] && systemctl -q is-active nsexecd" && [ "$(user state lives | grep -c running)" = 1 ] && kill -0 $pid'
+user exec lives -- /bin/true; code=$?
+say exec_after "[ $code = 0 ]"
+systemctl stop nsexecd.socket nsexecd-fd.socket nsexecd
+say stopped '[ "$(systemctl is-active nsexecd)" = inactive ] && kill -0 $pid'
+systemctl start nsexecd.socket nsexecd-fd.socket
+# Activated by this very call: until the spawner has answered it is "created".
+say found_again 'within "user state lives | grep -q running"'
+systemctl restart nsexec-spawner
+say spawner_restarted 'systemctl -q is-active nsexec-spawner && kill -0 $pid'
+[ "${pid:-0}" -gt 1 ] && kill -9 $pid
+say no_denials '! journalctl -q -o cat -u nsexecd | grep -qE "not permitted|Permission denied|SIGSYS"'
+journalctl -q -o short-monotonic --no-pager -u nsexecd -u nsexec-spawner
+"""
+
+
+class Systemd(TestCase):
+    INSTANCE = False
+    said = {}
+    log = ""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for need in ("unshare", "setpriv", "systemctl", "systemd-sysusers",
+                     "journalctl"):
+            if not shutil.which(need):
+                raise unittest.SkipTest(f"needs {need}")
+        cls.base = tempfile.mkdtemp(prefix="nsxsystemd-")
+        os.chmod(cls.base, 0o755)
+        cls.cgroup = os.path.join(cgroup2_mount() or "/nonexistent",
+                                  os.path.basename(cls.base))
+        try:
+            os.mkdir(cls.cgroup)
+        except OSError as error:
+            shutil.rmtree(cls.base)
+            raise unittest.SkipTest(f"needs a cgroup: {error}") from error
+        try:
+            cls.boot()
+        finally:
+            cls.clean()
+        if not cls.said:
+            raise unittest.SkipTest(
+                f"needs systemd as PID 1: {cls.log[-300:]}")
+
+    @classmethod
+    def install(cls, tree):
+        """What make install would do, without relinking the build tree."""
+        rows = [(f"{BUILD}/nsexecd", "sbin/nsexecd"),
+                (f"{BUILD}/nsexec-spawner", "libexec/nsexec-spawner"),
+                (f"{BUILD}/nsexec-resolver", "libexec/nsexec-resolver"),
+                (f"{BUILD}/nsexecctl", "bin/nsexecctl"),
+                (f"{TOP}/systemd/nsexecd.sysusers.conf",
+                 "lib/sysusers.d/nsexecd.conf"),
+                (f"{TOP}/systemd/nsexecd.tmpfiles.conf",
+                 "lib/tmpfiles.d/nsexecd.conf")]
+        rows += [(path, f"lib/systemd/system/{os.path.basename(path)}")
+                 for path in glob.glob(f"{BUILD}/systemd/*.service") +
+                 glob.glob(f"{TOP}/systemd/*.socket")]
+        for source, target in rows:
+            target = os.path.join(tree, "usr/local", target)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copy2(source, target)
+        # Units name the programs where this tree's prefix puts them.
+        for path in glob.glob(f"{tree}/usr/local/lib/systemd/system/*.service"):
+            with open(path, encoding="utf-8") as f:
+                text = re.sub(r"/\S*/((?:s?bin|libexec)/nsexec(?:d|-spawner))",
+                              r"/usr/local/\1", f.read())
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(text)
+
+    @classmethod
+    def boot(cls):
+        paths = {name: os.path.join(cls.base, name)
+                 for name in ("work", "files", "script", "log")}
+        os.mkdir(paths["work"])
+        cls.install(paths["files"])
+        with open(paths["script"], "w", encoding="utf-8") as f:
+            f.write(BOX.replace("@UID@", str(ORDINARY_UID)).replace(
+                "@LANDLOCK@", "false" if landlock_abi() else "true"))
+        with open(paths["log"], "wb"):
+            pass
+
+        libc = ctypes.CDLL(None)
+
+        def join():
+            libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            with open(os.path.join(cls.cgroup, "cgroup.procs"), "w",
+                      encoding="ascii") as f:
+                f.write(str(os.getpid()))
+        done = subprocess.run(
+            ["unshare", "--mount", "--uts", "--ipc", "--net", "--pid",
+             "--cgroup", "--fork", "--kill-child=KILL", "bash",
+             f"{TOP}/tests/lib/systemd_box.sh", paths["work"],
+             cgroup2_mount(), paths["files"], paths["script"], paths["log"]],
+            preexec_fn=join, stdin=subprocess.DEVNULL, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=60 * SLOW)
+        with open(paths["log"], encoding="utf-8", errors="replace") as f:
+            cls.log = f.read()
+        cls.said = dict(re.findall(r"^(?:ok|FAIL) (\w+)(.*)$", cls.log, re.M))
+        cls.log += done.stdout.decode(errors="replace")
+
+    @classmethod
+    def clean(cls):
+        def gone():
+            for base, _, _ in os.walk(cls.cgroup, topdown=False):
+                try:
+                    os.rmdir(base)
+                except OSError:
+                    return False
+            return True
+        wait_for(gone, 10, "the box's cgroups are empty")
+        shutil.rmtree(cls.base)
+
+    def steps(self, *names):
+        for name in names:
+            if self.said.get(name, "not reached"):
+                self.fail(f"{name}:\n{self.log}")
+
+    def test_first_call_of_an_ordinary_user_starts_both_services(self):
+        self.steps("idle", "activated", "active")
+
+    def test_nsexecd_is_confined_by_itself_within_the_unit(self):
+        self.steps("confined", "landlock", "no_denials")
+
+    def test_audit_records_reach_the_journal_as_fields(self):
+        self.steps("journal")
+
+    def test_payload_lives_below_the_spawner_without_any_sandbox(self):
+        self.steps("in_spawners_cgroup", "no_sandbox_inherited")
+
+    def test_restart_and_kill_9_of_nsexecd_leave_containers(self):
+        self.steps("restarted", "killed", "exec_after")
+
+    def test_stop_of_nsexecd_leaves_containers_and_a_start_finds_them(self):
+        self.steps("stopped", "found_again")
+
+    def test_restart_of_the_spawner_leaves_containers(self):
+        self.steps("spawner_restarted")
+
+
+if __name__ == "__main__":
+    main()
