@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "lib"))
 # pylint: disable=wrong-import-position
 import spawner_peer as sp
-from harness import ORDINARY_UID, main
+from harness import ORDINARY_UID, main, wait_for
 from spawner_peer import attr
 from test_spawner import SpawnerCase as _SpawnerCase
 
@@ -433,14 +433,17 @@ class Orders(SubvertedCase):
             self.addCleanup(self.peer.close)
             self.drop_all()
 
-    def drop_all(self):
-        """What nsexecd does when it comes back and wants none of it."""
+    def listed(self):
         pids = []
         self.peer.request(sp.LIST)
         while (answer := self.peer.recv()).kind == sp.ENTRY:
             pids.append(answer.u32(sp.PID))
             answer.close()
-        for pid in pids:
+        return pids
+
+    def drop_all(self):
+        """What nsexecd does when it comes back and wants none of it."""
+        for pid in wait_for(self.listed, 5, "the last start is listed"):
             start = sp.Start(self.caller)
             got = self.peer.call(sp.PIDFD, attr(sp.PID, pid))
             start.pidfd = got.fds[0]
