@@ -236,7 +236,7 @@ class Accounts(WhoCase):
 class Resolvers(WhoCase):
     """Programs that play the resolver, each a copy with a mode of its own."""
 
-    def standin(self, mode):
+    def standin(self, mode, *options):
         with open(program("tests/integration/resolver_standin"), "rb") as f:
             data = bytearray(f.read())
         self.log = f"/tmp/nsx-who.{os.getpid()}.runs"
@@ -251,7 +251,7 @@ class Resolvers(WhoCase):
             self.addCleanup(os.unlink, name)
         os.chmod(self.log, 0o666)
         os.chmod(path, 0o755)
-        self.launch("--resolver", path)
+        self.launch("--resolver", path, *options)
 
     def runs(self):
         with open(self.log, encoding="ascii") as f:
@@ -334,6 +334,16 @@ class Resolvers(WhoCase):
         self.assertEqual(self.finish(start, answers[start_seq], ALICE), 0)
         self.assertEqual(self.runs(), 1)
         self.assertIn("within 5 s", self.spawner.log())
+
+    def test_nothing_is_decided_before_the_policy_was_read(self):
+        began = time.monotonic()
+        self.standin("hang", "--policy-dir", "/nonexistent")
+        _, answer = self.start(self.caller(0), argv=("/nonexistent",),
+                               clone_flags=NEWUTS, container="-")
+        self.refused(sp.INVALID_ARGUMENT, answer)  # needs no policy
+        self.assertTrue(self.who(self.caller(0)).admin)
+        self.assertGreater(time.monotonic() - began, 4)
+        self.assertIn("there are no rules until", self.spawner.log())
 
     def test_requests_of_a_connection_that_is_gone_are_dropped(self):
         self.standin("hang")
