@@ -22,7 +22,8 @@ from spawner_peer import attr, message
 from test_spawner import SpawnerCase as _SpawnerCase
 
 SMALL = (sp.OPEN, sp.SIGNAL, sp.KILL_ALL, sp.STATUS, sp.REAP, sp.LIST,
-         sp.PIDFD, sp.CGROUP_REMOVE, sp.PING, sp.KEEP, sp.STOP, sp.PROCESSES)
+         sp.PIDFD, sp.CGROUP_REMOVE, sp.PING, sp.KEEP, sp.STOP, sp.PROCESSES,
+         sp.WHO, sp.RELOAD)
 
 
 class Bytes(_SpawnerCase):
@@ -152,6 +153,19 @@ class Descriptors(_SpawnerCase):
             attrs = {sp.STATUS: [attr(sp.PID, 1)], sp.REAP: [attr(sp.PID, 1)],
                      sp.PIDFD: [attr(sp.PID, 1)]}.get(kind, [])
             self.refused(sp.INVALID_ARGUMENT, kind, *attrs, fds=[null] * 3)
+        os.close(null)
+
+    def test_who_is_asked_of_one_accepted_connection_alone(self):
+        null = os.open("/dev/null", os.O_RDONLY)
+        client, _ = self.connection(self.rpc)
+        _, channel = self.connection(self.channel)
+        for fds in ([], [self.caller.fileno()] * 2):
+            self.refused(sp.INVALID_ARGUMENT, sp.WHO, fds=fds)
+        for fd in (null, client.fileno(), channel.fileno(),
+                   self.peer.sock.fileno(), self.rpc.sock.fileno()):
+            self.refused(sp.PERMISSION_DENIED, sp.WHO, fds=[fd])
+        self.refused(sp.INVALID_ARGUMENT, sp.WHO, attr(sp.UID, 0),
+                     fds=[self.caller.fileno()])
         os.close(null)
 
     def test_more_descriptors_than_a_message_may_carry(self):
@@ -345,6 +359,7 @@ class Connections(_SpawnerCase):
         program = sp.memfd(b"\x7fELF")
         self.refused(sp.PERMISSION_DENIED, sp.KEEP, fds=[program], peer=peer)
         self.refused(sp.PERMISSION_DENIED, sp.STOP, peer=peer)
+        self.refused(sp.PERMISSION_DENIED, sp.RELOAD, peer=peer)
         os.close(program)
         peer.close()
 
