@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What /proc says of a process that the spawner keeps unreaped. */
+/*
+ * What /proc says of a process that the spawner keeps unreaped, of what can be
+ * read without waiting: stat and the links of a process wait for a lock that it
+ * has while execve(2) closes its files, as long as the server of a FUSE file
+ * likes.
+ */
 #ifndef NSX_DAEMON_PROC_STAT_H
 #define NSX_DAEMON_PROC_STAT_H
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 /*
- * Did this process exec? True only if /proc/PID/stat can be read, is of the
- * process with this start time (0: not compared), and PF_FORKNOEXEC is clear.
- * False says nothing: ask the spawner.
+ * Has it an address space? True only if /proc/PID/statm can be read and says
+ * so. A process whose close-on-exec descriptor has closed has executed its
+ * program then: one that ends gives up its memory before its descriptors
+ * (do_exit() in kernel/exit.c). False says nothing: ask the spawner.
  */
-bool proc_stat_execed(pid_t pid, uint64_t start_time);
-
-/* The parse alone, of a whole stat line. */
-bool proc_stat_line_execed(const char *line, uint64_t start_time);
+bool proc_has_memory(pid_t pid);
 
 #endif

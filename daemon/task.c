@@ -405,7 +405,7 @@ any_on_lost(struct task *task, struct task_input *input)
 static void
 committed_on_eof(struct task *task, struct task_input *input)
 {
-	if (proc_stat_execed(task->pid, task->start_time))
+	if (proc_has_memory(task->pid))
 		run(task);
 	else
 		task_ask_status(task);

@@ -133,6 +133,7 @@ spawner_init(struct spawner *spawner)
 	keeper_init(&spawner->keeper);
 	zygotes_init(&spawner->zygotes);
 	resolver_init(&spawner->resolver);
+	look_table_init(&spawner->looks);
 }
 
 static void
@@ -142,6 +143,7 @@ spawner_deinit(struct spawner *spawner)
 	zygotes_deinit(spawner);
 	defer_deinit(spawner);
 	resolver_deinit(spawner);
+	look_table_deinit(spawner);
 	policy_deinit(spawner);
 	start_table_deinit(spawner);
 	keeper_deinit(spawner);

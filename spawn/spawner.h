@@ -70,6 +70,7 @@ struct spawner {
 	struct policy_state policy;
 	struct defer_table deferred;
 	struct who_table whos;
+	struct look_table looks;
 	struct bootstrap bootstrap; /* the START being read */
 	uint8_t message[NLMSG_MAX];
 };

@@ -86,7 +86,6 @@ static int
 attest_pidfd(int fd, int proc_fd, const struct ucred *cred)
 {
 	socklen_t size = sizeof(int);
-	struct proc_stat stat;
 	fd_auto int pidfd = -1;
 	uid_t uid;
 
@@ -98,9 +97,7 @@ attest_pidfd(int fd, int proc_fd, const struct ucred *cred)
 	pidfd = sys_pidfd_open(cred->pid);
 	if (pidfd < 0)
 		return pidfd;
-	if (proc_stat_read(proc_fd, cred->pid, &stat) < 0 ||
-	    stat.state == 'Z' || proc_uid_read(proc_fd, cred->pid, &uid) < 0 ||
-	    uid != cred->uid)
+	if (proc_uid_read(proc_fd, cred->pid, &uid) < 0 || uid != cred->uid)
 		return -ESRCH;
 	return fd_steal(&pidfd);
 }
@@ -193,7 +190,12 @@ attest_maps_all_ids(int proc_fd)
 static int
 attest_root(int proc_fd, pid_t pid, struct attest_refusal *refusal)
 {
-	int r = proc_shares_user_namespace(proc_fd, pid);
+	int r = proc_shares_id_map(proc_fd, pid);
+
+	/* Only of root of such a namespace is more read here: spawner_look.h.
+	 */
+	if (r > 0)
+		r = proc_shares_user_namespace(proc_fd, pid);
 
 	if (r < 0)
 		return attest_refuse(refusal, ERRCODE_CALLER_GONE, -r,

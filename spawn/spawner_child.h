@@ -25,7 +25,8 @@ struct child {
 	struct container_name name;
 	uint64_t start_time;
 	pid_t pid;
-	bool gated; /* created: gates/ID is its own, not opened yet */
+	bool gated;  /* created: gates/ID is its own, not opened yet */
+	bool execed; /* seen once; it stays so */
 };
 
 struct child_table {

@@ -42,14 +42,17 @@ deferred_fill(struct deferred *row, const struct request *request)
 }
 
 static struct deferred *
-deferred_free_row(struct defer_table *table)
+deferred_free_row(struct defer_table *table, uint32_t uid)
 {
-	size_t i;
+	struct deferred *found = NULL;
+	size_t i, of_uid = 0;
 
 	for (i = 0; i < DEFER_MAX; i++)
 		if (table->rows[i].conn_id == 0)
-			return &table->rows[i];
-	return NULL;
+			found = &table->rows[i];
+		else if (table->rows[i].uid == uid)
+			of_uid++;
+	return of_uid < DEFER_OF_UID || uid == 0 ? found : NULL;
 }
 
 static void
@@ -57,13 +60,13 @@ defer_add(struct spawner *spawner, const struct request *request, uint32_t uid,
 	  bool for_policy)
 {
 	struct defer_table *table = &spawner->deferred;
-	struct deferred *row = deferred_free_row(table);
+	struct deferred *row = deferred_free_row(table, uid);
 
 	if (!row || deferred_fill(row, request) < 0) {
 		if (row)
 			deferred_free(row);
 		ops_refuse(spawner, request, ERRCODE_OVERLOADED,
-			   "too many requests wait for the resolver");
+			   "too many requests wait for their caller's account");
 		return;
 	}
 	row->conn_id = request->conn_id;
@@ -150,6 +153,16 @@ defer_wake(struct spawner *spawner, uint32_t uid)
 }
 
 void
+defer_wake_looked(struct spawner *spawner, uint32_t uid)
+{
+	uint64_t last = spawner->deferred.last_order;
+	struct deferred *row;
+
+	while ((row = deferred_find(spawner, &uid, false, last)))
+		deferred_dispatch(spawner, row, false);
+}
+
+void
 defer_wake_policy(struct spawner *spawner)
 {
 	uint64_t last = spawner->deferred.last_order;
@@ -172,11 +185,14 @@ defer_wake_next(struct spawner *spawner)
 void
 defer_set_timer(struct spawner *spawner)
 {
-	int64_t now = clock_boottime_ms(), next;
+	int64_t now = clock_boottime_ms(), next, look;
 	struct deferred *row;
 	size_t i;
 
 	next = resolver_check_deadlines(spawner, now);
+	look = look_check_deadlines(spawner, now);
+	if (look && (next == 0 || look < next))
+		next = look;
 	for (i = 0; i < DEFER_MAX; i++) {
 		row = &spawner->deferred.rows[i];
 		if (row->conn_id && (next == 0 || row->deadline_ms < next))

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests that wait for the resolver: whose caller's account is not known yet,
- * or that came before the policy was read. Each is kept as it came, bytes and
- * descriptors, and is dispatched again when the answer is there: so there is
- * one path through the checks, and a request that waited was checked no less.
- * A connection that is gone meanwhile takes its requests with it.
+ * Requests that wait for the resolver or for a look: whose caller's account or
+ * process is not known yet, or that came before the policy was read. Each is
+ * kept as it came, bytes and descriptors, and is dispatched again when the
+ * answer is there: so there is one path through the checks, and a request that
+ * waited was checked no less. A connection that is gone meanwhile takes its
+ * requests with it.
  */
 #ifndef NSX_SPAWN_SPAWNER_DEFER_H
 #define NSX_SPAWN_SPAWNER_DEFER_H
@@ -16,7 +17,8 @@
 #include "lib/err.h"
 #include "lib/fd.h"
 
-#define DEFER_MAX 128
+#define DEFER_MAX 512
+#define DEFER_OF_UID 64	       /* so that nobody takes all places */
 #define DEFER_TIMEOUT_MS 12000 /* two runs of the resolver, and some */
 
 struct request;
@@ -48,6 +50,8 @@ void defer_request(struct spawner *spawner, const struct request *request,
 void defer_for_policy(struct spawner *spawner, const struct request *request);
 /* Dispatch what waited for this uid. */
 void defer_wake(struct spawner *spawner, uint32_t uid);
+/* The same, when its account may not be known yet. */
+void defer_wake_looked(struct spawner *spawner, uint32_t uid);
 void defer_wake_policy(struct spawner *spawner);
 /* A run of the resolver is free: dispatch again what waited longest. */
 void defer_wake_next(struct spawner *spawner);

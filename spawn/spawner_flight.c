@@ -126,12 +126,16 @@ flight_verify(struct spawner *spawner, struct start *start, pid_t pid)
 int
 start_answer_child(struct spawner *spawner, const struct started *started)
 {
+	struct proc_stat stat = { .start_time = 0 };
 	struct nlmsg_builder builder;
-	struct proc_stat stat;
 	uint8_t buf[128];
-	int r;
+	int r = 0;
 
-	r = proc_stat_read(spawner->proc_fd, started->pid, &stat);
+	/* Behind its gate it is our own code, and that opens on our answer.
+	 * What may have executed a program already is not read: spawner_proc.h.
+	 */
+	if (!started->ungated)
+		r = proc_stat_read(spawner->proc_fd, started->pid, &stat);
 	if (r == 0)
 		r = child_add(&spawner->children, started->pid, started->name,
 			      stat.start_time, started->gated);
@@ -152,7 +156,8 @@ flight_on_child(struct spawner *spawner, struct start *start, pid_t pid)
 				   .conn_id = start->conn_id,
 				   .seq = start->seq,
 				   .pid = pid,
-				   .gated = start->gated };
+				   .gated = start->gated,
+				   .ungated = start->ungated };
 	fd_auto int pidfd = -1;
 	int r;
 

@@ -21,8 +21,9 @@ struct started {
 	uint64_t conn_id; /* who asked, and by which request */
 	uint32_t seq;
 	pid_t pid;
-	int pidfd;  /* lent */
-	bool gated; /* GATE_NAMED */
+	int pidfd;    /* lent */
+	bool gated;   /* GATE_NAMED */
+	bool ungated; /* GATE_NONE: it may run its program already */
 };
 
 /*

@@ -54,11 +54,27 @@ op_find_child(struct spawner *spawner, const struct request *request,
 	return 0;
 }
 
-/* PF_FORKNOEXEC is cleared exactly at exec and stays readable on a zombie. */
+/*
+ * Has it executed its program? Of a zombie PF_FORKNOEXEC says it, which is
+ * cleared exactly at exec. Of one that lives the flag would have to be read
+ * from stat, which a payload can make wait for ever (spawner_proc.h); its name
+ * says it nearly as well: a payload that calls itself a stage counts as not
+ * started until its end, and so deceives its own user alone.
+ */
 static bool
-op_execed(const struct proc_stat *stat)
+op_execed(const struct spawner *spawner, struct child *child, bool exited)
 {
-	return !(stat->flags & SYS_PF_FORKNOEXEC);
+	struct proc_stat stat;
+
+	if (child->execed)
+		return true;
+	if (exited)
+		child->execed = proc_stat_read(spawner->proc_fd, child->pid,
+					       &stat) == 0 &&
+				!(stat.flags & SYS_PF_FORKNOEXEC);
+	else
+		child->execed = !proc_is_stage(spawner->proc_fd, child->pid);
+	return child->execed;
 }
 
 /*
@@ -85,23 +101,17 @@ op_status(struct spawner *spawner, const struct request *request,
 {
 	struct nlmsg_builder builder;
 	struct child_exit end;
-	struct proc_stat stat;
 	struct child *child;
 	uint8_t buf[512];
-	int r;
 
 	if (op_find_child(spawner, request, msg, &child, &end) < 0)
 		return;
-	r = proc_stat_read(spawner->proc_fd, child->pid, &stat);
-	if (r < 0) {
-		op_fail_pid(spawner, request, "read", r);
-		return;
-	}
 	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_STATUS,
 			   request->seq);
 	nlmsg_put_u32(&builder, OP_ATTR_PID, (uint32_t)child->pid);
 	nlmsg_put_u64(&builder, OP_ATTR_START_TIME, child->start_time);
-	nlmsg_put_u32(&builder, OP_ATTR_EXECED, op_execed(&stat));
+	nlmsg_put_u32(&builder, OP_ATTR_EXECED,
+		      op_execed(spawner, child, end.exited));
 	nlmsg_put_u32(&builder, OP_ATTR_EXITED, end.exited);
 	if (end.exited) {
 		nlmsg_put_u32(&builder, OP_ATTR_WAIT_STATUS, end.wait_status);
@@ -161,19 +171,18 @@ op_list_entry(struct spawner *spawner, struct conn *conn, pid_t pid)
 	struct child *child = child_find(&spawner->children, pid);
 	struct nlmsg_builder builder;
 	struct child_exit end;
-	struct proc_stat stat;
 	uint8_t buf[512];
 
-	if (!child || child_peek(pid, &end) < 0 ||
-	    proc_stat_read(spawner->proc_fd, pid, &stat) < 0)
+	if (!child || child_peek(pid, &end) < 0)
 		return; /* reaped since */
 	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_ENTRY,
 			   conn->list_seq);
 	nlmsg_put_text(&builder, OP_ATTR_CONTAINER, child->name.id);
 	nlmsg_put_u32(&builder, OP_ATTR_PID, (uint32_t)pid);
 	nlmsg_put_u32(&builder, OP_ATTR_UID, child->name.owner);
-	nlmsg_put_u64(&builder, OP_ATTR_START_TIME, stat.start_time);
-	nlmsg_put_u32(&builder, OP_ATTR_EXECED, op_execed(&stat));
+	nlmsg_put_u64(&builder, OP_ATTR_START_TIME, child->start_time);
+	nlmsg_put_u32(&builder, OP_ATTR_EXECED,
+		      op_execed(spawner, child, end.exited));
 	nlmsg_put_u32(&builder, OP_ATTR_EXITED, end.exited);
 	conn_send(spawner, conn->id, &builder, -1);
 }

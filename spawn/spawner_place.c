@@ -110,10 +110,9 @@ static void
 tree_add(void *userdata, pid_t pid)
 {
 	struct tree *tree = userdata;
-	struct proc_stat stat;
+	int state = proc_state_read(tree->proc_fd, pid);
 
-	if (tree->n < PLACE_PIDS_MAX &&
-	    proc_stat_read(tree->proc_fd, pid, &stat) == 0 && stat.state != 'Z')
+	if (tree->n < PLACE_PIDS_MAX && state > 0 && state != 'Z')
 		tree->pids[tree->n++] = pid;
 }
 

@@ -161,6 +161,61 @@ proc_cgroup_read(int proc_fd, pid_t pid, char *buf)
 }
 
 int
+proc_state_read(int proc_fd, pid_t pid)
+{
+	char path[32], text[8192];
+	const char *p;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/status", pid);
+	n = fd_read_file(proc_fd, path, text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	p = strstr(text, "\nState:\t");
+	return p ? p[8] : -EBADMSG;
+}
+
+bool
+proc_is_stage(int proc_fd, pid_t pid)
+{
+	static const char prefix[] = "nsx:[";
+	char path[32], text[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/comm", pid);
+	n = fd_read_file(proc_fd, path, text, sizeof(text));
+	return n > 0 && strncmp(text, prefix, sizeof(prefix) - 1) == 0;
+}
+
+/* 0: this file is the same of both. */
+static int
+proc_compare(int proc_fd, pid_t pid, const char *name)
+{
+	char path[48], own[8192], other[8192];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/%s", getpid(), name);
+	n = fd_read_file(proc_fd, path, own, sizeof(own));
+	if (n < 0)
+		return (int)n;
+	snprintf(path, sizeof(path), "%d/%s", pid, name);
+	n = fd_read_file(proc_fd, path, other, sizeof(other));
+	if (n < 0)
+		return (int)n;
+	return strcmp(own, other) == 0 ? 0 : 1;
+}
+
+int
+proc_shares_id_map(int proc_fd, pid_t pid)
+{
+	int r = proc_compare(proc_fd, pid, "uid_map");
+
+	if (r == 0)
+		r = proc_compare(proc_fd, pid, "gid_map");
+	return r < 0 ? r : r == 0;
+}
+
+int
 proc_shares_user_namespace(int proc_fd, pid_t pid)
 {
 	struct stat own, other;

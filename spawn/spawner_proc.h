@@ -23,12 +23,25 @@ struct proc_stat {
 	uint64_t start_time; /* field 22 */
 };
 
+/*
+ * stat, and the links ns/, root, cwd, exe, wait for a lock that a process has
+ * in the midst of execve(2), while its files are closed: for ever, if one is a
+ * FUSE file whose server does not answer (seen on Linux 6.18). So they are read
+ * of our own code's processes and of zombies alone, and of others by a child of
+ * ours (spawner_look.h). comm, status, statm, cgroup, limits, loginuid, uid_map
+ * and children are read without it.
+ */
+
 /* A new detached procfs; where the kernel refuses one, the one at /proc. */
 must_check int proc_open(int *ret_fd);
 
 /* Pure: the text of /proc/PID/stat. 0 or -EBADMSG. */
 must_check int proc_stat_parse(const char *text, struct proc_stat *ret);
 must_check int proc_stat_read(int proc_fd, pid_t pid, struct proc_stat *ret);
+/* The state letter of /proc/PID/status, or -errno. */
+must_check int proc_state_read(int proc_fd, pid_t pid);
+/* Is its name one of our stages'? The kernel names a process anew at exec. */
+bool proc_is_stage(int proc_fd, pid_t pid);
 
 /*
  * How a zombie ended, as wait(2) gives it: field 52, the last, which the
@@ -43,6 +56,12 @@ must_check int proc_exit_read(int proc_fd, pid_t pid, int *ret_status);
 must_check int proc_cgroup_read(int proc_fd, pid_t pid, char *buf);
 /* Pure: the "0::" line of text, in place. NULL if there is none. */
 char *proc_cgroup_parse(char *text);
+
+/*
+ * Has it the id maps that we have? Files that are read without a lock of that
+ * process. 1 or 0, or -errno.
+ */
+must_check int proc_shares_id_map(int proc_fd, pid_t pid);
 
 /*
  * Is the process in our own user namespace? 1 or 0, or -errno: -ENOENT when it

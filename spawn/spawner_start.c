@@ -369,6 +369,7 @@ setup_clone_relay(struct setup *setup)
 			       .seq = setup->request->seq,
 			       .is_exec = setup->is_exec,
 			       .gated = setup->made_gate,
+			       .ungated = setup->msg->gate == GATE_NONE,
 			       .relay_fd = -1,
 			       .report_fd = -1 };
 
@@ -410,7 +411,8 @@ setup_clone_direct(struct setup *setup, const struct stage_input *input)
 	struct started started = { .name = &setup->name,
 				   .conn_id = setup->request->conn_id,
 				   .seq = setup->request->seq,
-				   .gated = setup->made_gate };
+				   .gated = setup->made_gate,
+				   .ungated = setup->msg->gate == GATE_NONE };
 	struct failure failure = { 0 };
 	struct direct direct;
 	fd_auto int pidfd = -1;

@@ -32,6 +32,7 @@ struct start {
 	uint32_t seq;
 	bool is_exec;
 	bool gated;	/* GATE_NAMED */
+	bool ungated;	/* GATE_NONE */
 	bool answered;	/* CHILD or ERROR was sent */
 	bool has_child; /* it was CHILD */
 	bool by_zygote; /* no relay: spawner_zygote.c ends it */

@@ -42,7 +42,8 @@ sweep_one(struct spawner *spawner, pid_t pid)
 	    start_is_relay(&spawner->starts, pid) ||
 	    keeper_is_worker(&spawner->keeper, pid) ||
 	    zygotes_has(&spawner->zygotes, pid) ||
-	    resolver_has(&spawner->resolver, pid))
+	    resolver_has(&spawner->resolver, pid) ||
+	    look_has(&spawner->looks, pid))
 		return;
 	if (child_peek(pid, &end) < 0 || !end.exited)
 		return;

@@ -43,56 +43,48 @@ who_free_row(struct who_table *table, uint64_t cookie)
 	return found;
 }
 
-/* What of the process is for the record alone: 0 or "" where it is not known.
- */
-static void
-who_read_record(int proc_fd, pid_t pid, struct who *who)
+void
+who_looked(struct spawner *spawner, uint64_t cookie, const struct look *look)
 {
-	char path[64], text[PROC_PATH_MAX];
-	struct proc_stat stat;
-	unsigned int value;
+	struct who_row *row = who_find(&spawner->whos, cookie);
 
-	if (proc_stat_read(proc_fd, pid, &stat) == 0)
-		who->start_time = stat.start_time;
-	if (proc_cgroup_read(proc_fd, pid, text) == 0 &&
-	    policy_unit_of_cgroup(text, who->unit, sizeof(who->unit)) < 0)
-		who->unit[0] = '\0';
-	snprintf(path, sizeof(path), "%d/loginuid", pid);
-	if (fd_read_file(proc_fd, path, text, sizeof(text)) > 0 &&
-	    sscanf(text, "%u", &value) == 1)
-		who->loginuid = value;
+	if (!row)
+		row = who_free_row(&spawner->whos, cookie);
+	memset(row, 0, sizeof(*row));
+	row->cookie = cookie;
+	row->used_at = ++spawner->whos.clock;
+	row->look = *look;
+	row->looked = true;
 }
 
 /*
- * What the kernel shows of the peer, by its number; then that number must still
- * be its own. A peer without a number here is in a pid namespace that we do not
- * see into, and nothing of it can be read: every kind may hold.
+ * What there was to see of the peer, by its number; now that number must still
+ * be its own. What cannot be seen may be anything: every kind holds.
  */
 static int
-who_read_process(const struct spawner *spawner, int connection,
-		 const struct caller *caller, struct who *who)
+who_take_look(const struct spawner *spawner, int connection,
+	      const struct caller *caller, struct who_row *row)
 {
 	struct pollfd p = { .fd = caller->pidfd, .events = POLLIN };
-	struct confinement other;
-	char pid[16];
-	int r;
+	struct look *look = &row->look;
+	struct who *who = &row->who;
 
-	snprintf(pid, sizeof(pid), "%d", caller->pid);
-	r = caller->pid > 0 ? confinement_read(spawner->proc_fd, pid, &other)
-			    : -EACCES;
-	if (r == -ENOENT || r == -ESRCH)
+	if (look->error == -ENOENT || look->error == -ESRCH)
 		return -ESRCH;
 	confinement_peer_label(connection, who->label);
-	if (r < 0) {
+	if (look->error < 0) {
 		who->confined = POLICY_CONFINED_ALL;
 		if (caller->pid > 0)
-			log_error(-r, "cannot read process %d of a caller",
+			log_error(-look->error,
+				  "cannot look at process %d of a caller",
 				  caller->pid);
 		return 0;
 	}
-	memcpy(other.label, who->label, sizeof(other.label));
-	who->confined = confinement_compare(&spawner->own, &other);
-	who_read_record(spawner->proc_fd, caller->pid, who);
+	memcpy(look->seen.label, who->label, sizeof(look->seen.label));
+	who->confined = confinement_compare(&spawner->own, &look->seen);
+	who->start_time = look->start_time;
+	who->loginuid = look->loginuid;
+	memcpy(who->unit, look->unit, sizeof(who->unit));
 	return poll(&p, 1, 0) == 0 ? 0 : -ESRCH;
 }
 
@@ -117,8 +109,10 @@ who_match(const struct spawner *spawner, const struct caller *caller,
 static int
 who_fill(const struct spawner *spawner, int connection,
 	 const struct caller *caller, const struct resolved_user *user,
-	 struct who *who)
+	 struct who_row *row)
 {
+	struct who *who = &row->who;
+
 	memset(who, 0, sizeof(*who));
 	who->magic = WHO_MAGIC;
 	who->version = WHO_VERSION;
@@ -128,7 +122,40 @@ who_fill(const struct spawner *spawner, int connection,
 	who->pid = (uint32_t)caller->pid;
 	who->loginuid = WHO_NO_LOGINUID;
 	who->resolved = *user;
-	return who_read_process(spawner, connection, caller, who);
+	return who_take_look(spawner, connection, caller, row);
+}
+
+/*
+ * Account and look, or -EINPROGRESS: the request waits for one of them. -EPERM:
+ * it was refused.
+ */
+static int
+who_gather(struct spawner *spawner, const struct request *request,
+	   uint64_t cookie, const struct caller *caller,
+	   const struct resolved_user **ret)
+{
+	struct who_row *row = who_find(&spawner->whos, cookie);
+	struct look look;
+	bool wait = false;
+	int r;
+
+	if (!row && caller->uid == 0) {
+		look_read(spawner->proc_fd, caller->pid, &look);
+		who_looked(spawner, cookie, &look);
+	} else if (!row) {
+		r = look_start(spawner, cookie, caller);
+		if (r < 0 && r != -EAGAIN) {
+			ops_refuse(spawner, request, ERRCODE_OVERLOADED,
+				   "no process to look at the caller");
+			return -EPERM;
+		}
+		wait = true;
+	}
+	r = identity_get(spawner, caller->uid, request->resolved, ret);
+	if (r == 0 && !wait)
+		return 0;
+	defer_request(spawner, request, caller->uid);
+	return -EINPROGRESS;
 }
 
 static int
@@ -140,35 +167,37 @@ who_make(struct spawner *spawner, const struct request *request, int connection,
 		.error = ESRCH,
 		.rule = "the caller's process has ended"
 	};
-	struct who_table *table = &spawner->whos;
 	const struct resolved_user *user;
 	socklen_t size = sizeof(uint64_t);
 	uint64_t cookie = 0;
 	struct who_row *row;
 	int r;
 
-	if (getsockopt(connection, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0)
-		cookie = 0;
-	row = cookie ? who_find(table, cookie) : NULL;
-	if (row && row->who.uid == caller->uid) {
+	if (getsockopt(connection, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0 ||
+	    cookie == 0) {
+		ops_refuse(spawner, request, ERRCODE_INTERNAL,
+			   "the connection has no cookie (socket(7))");
+		return -EPERM;
+	}
+	row = who_find(&spawner->whos, cookie);
+	if (row && row->complete && row->who.uid == caller->uid) {
 		*ret = row;
 		return 0;
 	}
-	r = identity_get(spawner, caller->uid, request->resolved, &user);
+	r = who_gather(spawner, request, cookie, caller, &user);
+	if (r < 0)
+		return r;
+	row = who_find(&spawner->whos, cookie);
+	r = row ? who_fill(spawner, connection, caller, user, row) : -ESRCH;
 	if (r < 0) {
-		defer_request(spawner, request, caller->uid);
-		return -EINPROGRESS;
-	}
-	row = who_free_row(table, cookie);
-	row->cookie = 0;
-	r = who_fill(spawner, connection, caller, user, &row->who);
-	if (r < 0) {
+		if (row)
+			row->cookie = 0;
 		ops_refuse_caller(spawner, request, &gone);
 		return -EPERM;
 	}
-	row->cookie = cookie;
 	who_match(spawner, caller, &row->who);
 	row->generation = spawner->policy.generation;
+	row->complete = true;
 	*ret = row;
 	return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "lib/err.h"
 #include "proto/who.h"
+#include "spawn/spawner_look.h"
 #include "spawn/stage.h"
 
 /* Sets of four: 1,024 connections, nsexecd's bound. */
@@ -25,7 +26,9 @@ struct spawner;
 struct who_row {
 	uint64_t cookie; /* 0 = free */
 	uint64_t used_at;
-	uint32_t generation; /* of the policy */
+	uint32_t generation;   /* of the policy */
+	bool looked, complete; /* look, then who as well */
+	struct look look;
 	struct who who;
 };
 
@@ -53,6 +56,9 @@ must_check int who_check_verb(struct spawner *spawner,
 			      const struct caller *caller, uint32_t verbs);
 /* May he act on containers of that owner? What is not his is not there. */
 bool who_reaches(const struct caller *caller, uint32_t owner);
+/* A child of ours has looked at this connection's process. */
+void who_looked(struct spawner *spawner, uint64_t cookie,
+		const struct look *look);
 /* Say no with the policy's words; -EPERM. */
 struct policy_refusal;
 int who_refuse(struct spawner *spawner, const struct request *request,

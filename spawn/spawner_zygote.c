@@ -82,7 +82,8 @@ slot_let_go(struct spawner *spawner, struct zygote_slot *slot,
 	struct started started = { .name = &start->name,
 				   .conn_id = start->conn_id,
 				   .seq = start->seq,
-				   .pid = slot->child };
+				   .pid = slot->child,
+				   .ungated = start->ungated };
 	fd_auto int pidfd = -1;
 	struct child_exit end;
 	int r;
@@ -338,6 +339,8 @@ zygotes_take(struct spawner *spawner, const struct zygote_order *order)
 		spawner, &(struct start){ .name = *order->name,
 					  .conn_id = order->request->conn_id,
 					  .seq = order->request->seq,
+					  .ungated = order->input->msg->gate ==
+						     GATE_NONE,
 					  .by_zygote = true,
 					  .relay_fd = -1,
 					  .report_fd = -1 });
