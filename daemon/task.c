@@ -37,6 +37,7 @@
 #define TRACED_POLL_MS 100
 #define ORPHAN_POLL_MS 50
 #define ORPHAN_POLLS 200u /* 10 s: some inits reap slowly */
+#define WORDS_POLLS 400u  /* 2 s */
 
 void
 error_from_message(struct error *error, const struct op_message *msg)
@@ -326,6 +327,19 @@ look_again_if_traced(struct task *task)
 			  task->container->id);
 }
 
+/*
+ * Init ended, and its channel is open yet: its relay has the other copy, and is
+ * about to say why (a map writer that refused, for one).
+ */
+static bool
+wait_for_words(struct task *task)
+{
+	if (task->channel < 0 || !task->timer || task->polls++ >= WORDS_POLLS)
+		return false;
+	watch_timer_set(task->timer, TASK_POLL_MS);
+	return true;
+}
+
 static void
 gate_on_status(struct task *task, struct task_input *input)
 {
@@ -341,7 +355,7 @@ gate_on_status(struct task *task, struct task_input *input)
 		task_exit(task, &exit);
 	} else if (task->exited) {
 		task_drain_channel(task);
-		if (task->state != TASK_ENDED)
+		if (task->state != TASK_ENDED && !wait_for_words(task))
 			task_fail_died(task, input->msg);
 	} else if (task->state == TASK_COMMITTED && task->channel < 0 &&
 		   task->timer) {
