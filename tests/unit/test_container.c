@@ -58,9 +58,7 @@ record_comes_before_each_step(void **state)
 	assert_int_equal(record_stage(fixture, "c"),
 			 NSEXEC__RECORD__STAGE__COMMIT);
 	assert_false(is_answered(fixture, call));
-	stage_close(fixture);
-	spawner_expect(fixture, OP_STATUS);
-	spawner_say_status(fixture, &running);
+	stage_close(fixture); /* and the process has its memory: it executed */
 	assert_false(answer_to(fixture, call)->failed);
 	child_kill(fixture);
 	spawner_expect(fixture, OP_STATUS);
@@ -86,9 +84,7 @@ the_gate_opens_with_child_and_created_comes_with_ready(void **state)
 			 NSEXEC__RECORD__STAGE__COMMIT);
 	assert_string_equal(event_types(fixture, types, sizeof(types)), "");
 	stage_say_ready(fixture);
-	stage_close(fixture);
-	spawner_expect(fixture, OP_STATUS);
-	spawner_say_status(fixture, &running);
+	stage_close(fixture); /* and the process has its memory: it executed */
 	assert_false(answer_to(fixture, call)->failed);
 	assert_string_equal(event_types(fixture, types, sizeof(types)),
 			    "created started");
@@ -122,9 +118,7 @@ ready_may_come_before_child(void **state)
 	stage_say_ready(fixture);
 	spawner_say_child(fixture, fixture->seq);
 	stage_expect_gate(fixture);
-	stage_close(fixture);
-	spawner_expect(fixture, OP_STATUS);
-	spawner_say_status(fixture, &running);
+	stage_close(fixture); /* and the process has its memory: it executed */
 	assert_false(answer_to(fixture, call)->failed);
 }
 
@@ -201,9 +195,7 @@ wait_is_answered_at_the_exit(void **state)
 
 	run_to_gate(fixture, "c");
 	wait = call_id_only(fixture, "Wait", "c");
-	stage_close(fixture);
-	spawner_expect(fixture, OP_STATUS);
-	spawner_say_status(fixture, &running);
+	stage_close(fixture); /* and the process has its memory: it executed */
 	end_it(fixture);
 	answer = answer_to(fixture, wait);
 	response = nsexec__v1__wait_response__unpack(NULL, answer->size,
@@ -280,9 +272,7 @@ gate_that_does_not_open_leaves_it_created(void **state)
 	start = call_id_only(fixture, "Start", "c");
 	spawner_expect(fixture, OP_OPEN);
 	spawner_say_done(fixture);
-	stage_close(fixture);
-	spawner_expect(fixture, OP_STATUS);
-	spawner_say_status(fixture, &running);
+	stage_close(fixture); /* and the process has its memory: it executed */
 	assert_false(answer_to(fixture, start)->failed);
 }
 
@@ -363,9 +353,7 @@ terminal_event_keeps_its_number_over_a_restart(void **state)
 	const struct event *event;
 
 	run_to_gate(fixture, "c");
-	stage_close(fixture);
-	spawner_expect(fixture, OP_STATUS);
-	spawner_say_status(fixture, &running);
+	stage_close(fixture); /* and the process has its memory: it executed */
 	end_it(fixture);
 	assert_int_equal(event_last(fixture->daemon.events, 0), 3);
 	core_restart(fixture);
