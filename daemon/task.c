@@ -34,7 +34,7 @@
 #include "lib/fd.h"
 #include "lib/sys.h"
 
-#define TRACED_POLL_MS 100
+#define LOOK_AGAIN_MS 100
 #define ORPHAN_POLL_MS 50
 #define ORPHAN_POLLS 200u /* 10 s: some inits reap slowly */
 #define WORDS_POLLS 400u  /* 2 s */
@@ -168,7 +168,7 @@ starting_child(struct task *task, struct task_input *input)
 	task->pid = (pid_t)input->msg->pid;
 	task->start_time = input->msg->start_time;
 	r = task_watch_pidfd(task, input->fd);
-	if (r < 0)
+	if (r < 0) /* its end is looked for: see look_again() */
 		log_error("container %s: cannot watch pid %d: %s",
 			  task->container->id, task->pid, strerror(-r));
 	else
@@ -316,14 +316,15 @@ any_on_pidfd(struct task *task, struct task_input *input)
 /*
  * A traced process that ended is told to its tracer first, and the spawner sees
  * no zombie until that one has waited for it (ptrace(2)); the pidfd is readable
- * all the while and says nothing new when it is so far.
+ * all the while and says nothing new when it is so far. And where there was no
+ * memory to watch a pidfd, nothing tells of the end but the question.
  */
 static void
-look_again_if_traced(struct task *task)
+look_again(struct task *task)
 {
-	if (task->pidfd >= 0 && fd_wait_readable(task->pidfd, 0) > 0 &&
-	    task_arm(task, TRACED_POLL_MS) < 0)
-		log_error("container %s: no memory to wait for its tracer",
+	if ((task->pidfd < 0 || fd_wait_readable(task->pidfd, 0) > 0) &&
+	    task_arm(task, LOOK_AGAIN_MS) < 0)
+		log_error("container %s: no memory to wait for its end",
 			  task->container->id);
 }
 
@@ -348,7 +349,7 @@ gate_on_status(struct task *task, struct task_input *input)
 	if (input->msg->execed) {
 		run(task);
 		if (!task->exited) {
-			look_again_if_traced(task);
+			look_again(task);
 			return;
 		}
 		exit = exit_from(input->msg);
@@ -362,7 +363,7 @@ gate_on_status(struct task *task, struct task_input *input)
 		/* no channel tells the moment of exec: look again soon */
 		watch_timer_set(task->timer, TASK_POLL_MS);
 	} else if (task->state == TASK_CREATED) {
-		look_again_if_traced(task);
+		look_again(task);
 	}
 }
 
@@ -372,7 +373,7 @@ running_on_status(struct task *task, struct task_input *input)
 	struct task_exit exit;
 
 	if (!task->exited) {
-		look_again_if_traced(task);
+		look_again(task);
 		return;
 	}
 	exit = exit_from(input->msg);
@@ -419,10 +420,13 @@ any_on_lost(struct task *task, struct task_input *input)
 static void
 committed_on_eof(struct task *task, struct task_input *input)
 {
-	if (proc_has_memory(task->pid))
-		run(task);
-	else
+	if (!proc_has_memory(task->pid)) {
 		task_ask_status(task);
+		return;
+	}
+	run(task);
+	if (task->pidfd < 0)
+		look_again(task);
 }
 
 static void

@@ -137,7 +137,7 @@ task_on_timer(void *userdata)
 	} else if (task->orphan) {
 		task_dispatch(task, TASK_ON_LOST, &input);
 	} else if (task->state == TASK_RUNNING || task->state == TASK_CREATED) {
-		/* No phase with a deadline: see look_again_if_traced(). */
+		/* No phase with a deadline: see look_again(). */
 		task_ask_status(task);
 	} else if (now < task->deadline_ms) {
 		task_ask_status(task);

@@ -18,6 +18,15 @@ lint: all
 HOSTILE_SUITES = test_confine test_fairness test_frames test_maps_differential \
 	test_nsexec_hostile test_spawner_hostile test_spawner_relay \
 	test_subverted test_threats_daemon test_threats_stage
+# Every process killed at every system call (hours); make check has a sample.
+.PHONY: torture
+torture: all
+	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check TESTS=
+	$(AM_V_at)NSX_BUILD=$(abs_builddir) python3 \
+		$(top_srcdir)/tests/fault/torture.py --long
+	$(AM_V_at)NSX_BUILD=$(abs_builddir) python3 \
+		$(top_srcdir)/tests/fault/torture.py --long --errno
+
 .PHONY: check-hostile
 check-hostile: all
 	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check TESTS=
@@ -107,10 +116,12 @@ endif
 EXTRA_DIST += \
 	tests/data/hostile_bootstrap.py \
 	tests/data/hostile_bootstrap.txt
-EXTRA_DIST += examples/policy/policy.json
+EXTRA_DIST += examples/policy/policy.json tests/fault/torture.py
 include tests/fuzz/local.mk
 
 # Plays spawner and nsexecd for the stages.
+check_PROGRAMS += tests/fault/injector
+tests_fault_injector_SOURCES = tests/fault/injector.c
 check_PROGRAMS += tests/integration/stage_driver
 tests_integration_stage_driver_SOURCES = \
 	tests/integration/stage_driver.c tests/integration/stage_driver.h \

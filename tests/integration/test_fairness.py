@@ -181,13 +181,23 @@ class Bounds(QuotaCase):
             socket.send_fds(channel, [b"F"], [null.fileno()] * count)
         return channel
 
+    @staticmethod
+    def is_full(client):
+        try:
+            client.call("Version", {})
+        except RpcError:
+            return True
+        return False
+
     def test_requests_in_flight(self):
         """A start whose descriptors never come is in flight for 2 s."""
+        other = self.user(OTHER)
+        self.client.call("Version", {})  # both are known by then
+        other.call("Version", {})
         waiting = [self.client.send_request("Run", {
             "spec": spec("/bin/true"), "n_fds": 1,
             "fd_token": os.urandom(16)}) for _ in range(4)]
-        other = self.user(OTHER)
-        self.refused("requests", 4)(other.call, "Version", {})
+        wait_for(lambda: self.is_full(other), 2, "four in flight")
         self.refused("requests", 4)(other.call, "Version", {})
         for _ in waiting:
             with self.assertRaises(RpcError) as caught:
