@@ -29,12 +29,23 @@ user() { setpriv --reuid @UID@ --regid @UID@ --clear-groups /usr/local/bin/nsexe
 main_pid() { systemctl show -P MainPID "$1"; }
 within() { for _ in $(seq 200); do eval "$1" && return 0; sleep 0.05; done; return 1; }
 cd /
+echo box:x:@UID@:@UID@::/:/bin/sh >>/etc/passwd
+for file in subuid subgid; do echo box:3000000:65536 >>/etc/$file; done
 systemctl start nsexecd.socket nsexecd-fd.socket
 say idle '[ "$(systemctl is-active nsexecd)" = inactive ]'
 user run --new user,pid,mnt --map-root -- /bin/sh -c 'exit 7'; code=$?
 say activated "[ $code = 7 ]"
 say active 'systemctl -q is-active nsexecd nsexec-spawner'
 status=/proc/$(main_pid nsexecd)/status
+map=$(user run --new user,pid,mnt,net,uts,ipc --map-auto -- cat /proc/self/uid_map)
+say delegated '[ "$(echo $map)" = "0 @UID@ 1 1 3000000 65536" ]'
+mkdir -p /etc/nsexecd
+echo '{ "version": 1, "rules": [ { "name": "no-net", "match": { "uid": [@UID@] }, "create": ["user", "pid", "mnt"] } ] }' >/etc/nsexecd/policy.json
+systemctl reload nsexec-spawner
+say policy 'within "user run --new user,net --map-root -- /bin/true 2>&1 | grep -q no-net"'
+rm /etc/nsexecd/policy.json
+systemctl reload nsexec-spawner
+say no_policy 'within "user run --new user,net --map-root -- /bin/true"'
 say confined 'grep -q "^Seccomp:.2" $status && grep -q "^NoNewPrivs:.1" $status && grep -q "^CapEff:.0*$" $status'
 say journal 'within "journalctl -q -o cat NSEXECD_CALLER_UID=@UID@ | grep -q ."'
 say landlock '@LANDLOCK@ || ! journalctl -q -o cat -u nsexecd | grep -q "no Landlock"'
@@ -172,6 +183,12 @@ class Systemd(TestCase):
 
     def test_nsexecd_is_confined_by_itself_within_the_unit(self):
         self.steps("confined", "landlock", "no_denials")
+
+    def test_ordinary_user_has_what_subuid_delegates(self):
+        self.steps("delegated")
+
+    def test_reload_of_the_spawner_reads_the_policy_anew(self):
+        self.steps("policy", "no_policy")
 
     def test_audit_records_reach_the_journal_as_fields(self):
         self.steps("journal")
