@@ -106,6 +106,7 @@ attest_pidfd(int fd, int proc_fd, const struct ucred *cred)
 struct attest_kind {
 	int type;	 /* SOCK_* */
 	short no_events; /* POLL* */
+	bool known;	 /* ATTEST_KNOWN */
 };
 
 static int
@@ -275,7 +276,7 @@ attest_read(int fd, const struct attest_kind *kind, int proc_fd,
 	if (cred.uid == 65534 && !attest_maps_all_ids(proc_fd))
 		return attest_refuse(refusal, ERRCODE_PERMISSION_DENIED, 0,
 				     "the caller's uid has no number here");
-	if (cred.uid == 0) {
+	if (cred.uid == 0 && !kind->known) {
 		r = attest_root(proc_fd, cred.pid, refusal);
 		if (r < 0)
 			return r;
@@ -298,17 +299,17 @@ attest_read(int fd, const struct attest_kind *kind, int proc_fd,
 }
 
 int
-attest_caller(int connection, int proc_fd, enum attest_use use,
-	      struct caller *ret, struct attest_refusal *refusal)
+attest_caller(int connection, int proc_fd, unsigned int use, struct caller *ret,
+	      struct attest_refusal *refusal)
 {
-	static const struct attest_kind kinds[] = {
-		[ATTEST_TO_ACT] = { SOCK_STREAM,
-				    POLLHUP | POLLRDHUP | POLLERR | POLLNVAL },
-		[ATTEST_TO_TELL] = { SOCK_STREAM,
-				     POLLHUP | POLLERR | POLLNVAL },
+	const struct attest_kind kind = {
+		.type = SOCK_STREAM,
+		.no_events = (short)(POLLHUP | POLLERR | POLLNVAL |
+				     (use & ATTEST_TO_TELL ? 0 : POLLRDHUP)),
+		.known = use & ATTEST_KNOWN,
 	};
 
-	return attest_read(connection, &kinds[use], proc_fd, ret, refusal);
+	return attest_read(connection, &kind, proc_fd, ret, refusal);
 }
 
 int
@@ -316,7 +317,7 @@ attest_channel(int connection, int proc_fd, const struct caller *caller,
 	       struct attest_refusal *refusal)
 {
 	static const struct attest_kind kind = {
-		SOCK_SEQPACKET, POLLHUP | POLLRDHUP | POLLERR | POLLNVAL
+		SOCK_SEQPACKET, POLLHUP | POLLRDHUP | POLLERR | POLLNVAL, false
 	};
 	struct caller other;
 	bool same;

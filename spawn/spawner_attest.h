@@ -22,13 +22,14 @@ struct attest_refusal {
 enum attest_use {
 	ATTEST_TO_ACT,
 	ATTEST_TO_TELL,
+	ATTEST_KNOWN = 2, /* or'ed: its namespaces were looked at before */
 };
 
 /*
  * Fill *ret from the caller's RPC connection (stream). 0, or -EPERM with
  * *refusal. caller_deinit() afterwards in either case.
  */
-must_check int attest_caller(int connection, int proc_fd, enum attest_use use,
+must_check int attest_caller(int connection, int proc_fd, unsigned int use,
 			     struct caller *ret,
 			     struct attest_refusal *refusal);
 /* The fd socket's connection (seqpacket) is of the same ids and groups. */

@@ -21,7 +21,7 @@ who_find(struct who_table *table, uint64_t cookie)
 	struct who_row *set = table->rows[cookie % WHO_SETS];
 	size_t i;
 
-	for (i = 0; i < WHO_WAYS; i++)
+	for (i = 0; cookie && i < WHO_WAYS; i++)
 		if (set[i].cookie == cookie)
 			return &set[i];
 	return NULL;
@@ -158,6 +158,18 @@ who_gather(struct spawner *spawner, const struct request *request,
 	return -EINPROGRESS;
 }
 
+/* 0: it has none, or is no socket. */
+static uint64_t
+who_cookie(int connection)
+{
+	socklen_t size = sizeof(uint64_t);
+	uint64_t cookie = 0;
+
+	if (getsockopt(connection, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0)
+		return 0;
+	return cookie;
+}
+
 static int
 who_make(struct spawner *spawner, const struct request *request, int connection,
 	 const struct caller *caller, struct who_row **ret)
@@ -167,14 +179,12 @@ who_make(struct spawner *spawner, const struct request *request, int connection,
 		.error = ESRCH,
 		.rule = "the caller's process has ended"
 	};
+	const uint64_t cookie = who_cookie(connection);
 	const struct resolved_user *user;
-	socklen_t size = sizeof(uint64_t);
-	uint64_t cookie = 0;
 	struct who_row *row;
 	int r;
 
-	if (getsockopt(connection, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0 ||
-	    cookie == 0) {
+	if (cookie == 0) {
 		ops_refuse(spawner, request, ERRCODE_INTERNAL,
 			   "the connection has no cookie (socket(7))");
 		return -EPERM;
@@ -206,14 +216,17 @@ int
 who_get(struct spawner *spawner, const struct request *request, int connection,
 	struct caller *caller, const struct who **ret)
 {
+	unsigned int use =
+		request->type == OP_WHO ? ATTEST_TO_TELL : ATTEST_TO_ACT;
 	struct attest_refusal refusal = { 0 };
 	struct who_row *row;
 	int r;
 
-	r = attest_caller(connection, spawner->proc_fd,
-			  request->type == OP_WHO ? ATTEST_TO_TELL
-						  : ATTEST_TO_ACT,
-			  caller, &refusal);
+	row = who_find(&spawner->whos, who_cookie(connection));
+	if (row && row->complete)
+		use |= ATTEST_KNOWN;
+
+	r = attest_caller(connection, spawner->proc_fd, use, caller, &refusal);
 	if (r < 0) {
 		ops_refuse_caller(spawner, request, &refusal);
 		return -EPERM;
