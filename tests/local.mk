@@ -143,6 +143,7 @@ tests_integration_recode_LDADD = libnsx-proto.la libnsx-lib.la
 if HAVE_CMOCKA
 SERVER_TESTS = \
 	tests/unit/test_config \
+	tests/unit/test_pbpool \
 	tests/unit/test_server \
 	tests/unit/test_server_streams \
 	tests/unit/test_ttrpc_frame
@@ -156,6 +157,10 @@ tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
 tests_unit_test_config_CFLAGS = $(SERVER_TEST_CFLAGS)
 tests_unit_test_config_LDADD = $(SERVER_TEST_LIBS)
+tests_unit_test_pbpool_SOURCES = tests/unit/test_pbpool.c
+tests_unit_test_pbpool_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
+tests_unit_test_pbpool_CFLAGS = $(SERVER_TEST_CFLAGS)
+tests_unit_test_pbpool_LDADD = $(SERVER_TEST_LIBS)
 tests_unit_test_server_SOURCES = tests/unit/test_server.c $(SERVER_FIXTURE)
 tests_unit_test_server_CPPFLAGS = $(SERVER_TEST_CPPFLAGS)
 tests_unit_test_server_CFLAGS = $(SERVER_TEST_CFLAGS)
