@@ -227,6 +227,11 @@ mount_fs(struct stage_context *context, int root_fd,
 		data = mount->data;
 	fd = mountfs_make(kinds[mount->kind].fs_name, data,
 			  mountfs_attr_flags(mount->flags), &syscall);
+	/* The caller's own options are what that call refuses. */
+	if (fd < 0 && data && data == mount->data &&
+	    strcmp(syscall, "fsconfig") == 0)
+		return stage_fail(context, step, syscall, -fd,
+				  "%s with data %s", mount->destination, data);
 	if (fd < 0)
 		return stage_fail(context, step, syscall, -fd, "%s",
 				  mount->destination);

@@ -1076,10 +1076,11 @@ class Mounts(StageTest):
             run = self.run_stage(option)
             self.assert_failed(run, "relay", "mounts", 22)
 
-    def test_bad_option_names_the_call(self):
+    def test_bad_option_names_the_call_and_the_options(self):
         run = self.run_stage("new=mnt", f"mount={TMPFS}:0::/mnt:size=apple")
         self.assert_failed(run, "init", "mount-tmpfs", 22)
         self.assertEqual(run.failed.group(3), "fsconfig")
+        self.assertIn("/mnt with data size=apple", run.text)
 
     def test_missing_source_is_told(self):
         run = self.run_stage("new=mnt", f"mount={BIND}:0:/nowhere:/mnt:")
