@@ -30,8 +30,18 @@ method_task(struct daemon *daemon, uint64_t call_id,
 {
 	struct task *task;
 
-	if (!exec_id || !exec_id[0])
+	if (!exec_id)
 		return &container->init;
+	/* a name that a caller has lost never means init */
+	if (!exec_id[0]) {
+		method_refuse(
+			daemon, call_id,
+			&(struct refusal){
+				ERRCODE_INVALID_ARGUMENT, "check-request",
+				"exec_id", "must not be empty",
+				"leave the field out or give it a value" });
+		return NULL;
+	}
 	task = find_exec(container, exec_id);
 	if (!task)
 		method_refuse(
@@ -229,7 +239,15 @@ METHOD(method_cancel)
 	struct task_input input = { .fd = -1, .error = &error };
 	uint64_t ignored;
 
-	if (!id && request->has_key && request->key.len == SPEC_KEY_SIZE)
+	if (request->has_key && request->key.len != SPEC_KEY_SIZE) {
+		method_refuse(daemon, call_id,
+			      &(struct refusal){ ERRCODE_INVALID_ARGUMENT,
+						 "check-request", "key",
+						 "must be 16 bytes",
+						 "give the key of the start" });
+		return;
+	}
+	if (!id && request->has_key)
 		id = key_find(daemon->containers, caller->owner,
 			      request->key.data, &ignored);
 	if (!id && request->has_key) {
@@ -237,8 +255,8 @@ METHOD(method_cancel)
 			daemon, call_id,
 			&(struct refusal){ ERRCODE_NOT_FOUND, "cancel", "key",
 					   "no start of yours has this key",
-					   "keys are 16 bytes, kept while the "
-					   "container is" });
+					   "keys are kept while the container "
+					   "is" });
 		return;
 	}
 	container = method_container(daemon, call_id, caller, id, "cancel");

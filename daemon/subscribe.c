@@ -447,10 +447,13 @@ filter_build(struct reader *reader, const Nsexec__V1__EventsRequest *request,
 					 "see EventType");
 		reader->types |= 1u << request->types[i];
 	}
-	other_epoch = request->has_epoch &&
-		      (request->epoch.len != sizeof(daemon->epoch) ||
-		       memcmp(request->epoch.data, daemon->epoch,
-			      sizeof(daemon->epoch)) != 0);
+	if (request->has_epoch && request->epoch.len != sizeof(daemon->epoch))
+		return error_set(error, ERRCODE_INVALID_ARGUMENT,
+				 "check-request", "epoch", "must be 16 bytes",
+				 "give the epoch of an event");
+	other_epoch =
+		request->has_epoch && memcmp(request->epoch.data, daemon->epoch,
+					     sizeof(daemon->epoch)) != 0;
 	if (other_epoch) {
 		/* nothing is known of what it missed (a gap from 0): then all
 		 * there is */
