@@ -2,6 +2,7 @@
 /* Version, State, List, Processes, Explain, NextEvents, Events. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,17 +97,39 @@ METHOD(method_state)
 	info_packed_deinit(&packed);
 }
 
-static bool
-list_wants(const Nsexec__V1__ListRequest *request,
-	   const struct container *container)
+/*
+ * The states that are wanted, a bit for each: a list of a hundred thousand must
+ * not be gone through once for each container. -EINVAL: one is none, and the
+ * call is refused.
+ */
+static int
+list_states(struct daemon *daemon, uint64_t call_id,
+	    const Nsexec__V1__ListRequest *request)
 {
-	if (request->n_states == 0)
-		return true;
+	int wanted = 0;
+
 	for (size_t i = 0; i < request->n_states; i++) {
-		if ((int)request->states[i] == (int)container_state(container))
-			return true;
+		if (request->states[i] < 1 ||
+		    request->states[i] >
+			    NSEXEC__V1__CONTAINER_STATE__STATE_STOPPED) {
+			method_refuse(
+				daemon, call_id,
+				&(struct refusal){ ERRCODE_INVALID_ARGUMENT,
+						   "check-request", "states",
+						   "must be states from 1 to 4",
+						   "see ContainerState" });
+			return -EINVAL;
+		}
+		wanted |= 1 << request->states[i];
 	}
-	return false;
+	return request->n_states ? wanted : INT_MAX;
+}
+
+static bool
+list_wants(int states, const struct container *container, struct viewer viewer)
+{
+	return container_visible(container, viewer) &&
+	       states & 1 << container_state(container);
 }
 
 METHOD(method_list)
@@ -118,12 +141,14 @@ METHOD(method_list)
 	free_auto Nsexec__V1__ContainerInfo **pointers = NULL;
 	const struct viewer viewer = rpc_viewer(caller);
 	struct container *container;
+	int states = list_states(daemon, call_id, request);
 	size_t max = 0, n = 0;
 
+	if (states < 0)
+		return;
 	for (container = container_first(daemon->containers); container;
 	     container = container_next(container))
-		max += container_visible(container, viewer) &&
-		       list_wants(request, container);
+		max += list_wants(states, container, viewer);
 	packed = malloc((max + 1) * sizeof(*packed));
 	pointers = malloc((max + 1) * sizeof(*pointers));
 	if (!packed || !pointers) {
@@ -132,8 +157,7 @@ METHOD(method_list)
 	}
 	for (container = container_first(daemon->containers); container;
 	     container = container_next(container)) {
-		if (!container_visible(container, viewer) ||
-		    !list_wants(request, container))
+		if (!list_wants(states, container, viewer))
 			continue;
 		info_pack(container, &packed[n]);
 		pointers[n] = &packed[n].info;

@@ -408,6 +408,14 @@ row("descriptors without a token", spec(outer=field(4, 1)),
     (1, INVALID, "fd_token"))
 row("33 descriptors", spec(outer=field(3, b"t" * 16) + field(4, 33)),
     (1, INVALID, "n_fds"))
+row("a List of a state that is none", call(b"List", field(1, 5)),
+    (1, INVALID, "states"))
+row("a List of state 0 among others", call(b"List", field(1, b"\2\0\3")),
+    (1, INVALID, "states"))
+row("a Cancel with a key that is too short",
+    call(b"Cancel", field(1, b"nope") + field(2, b"k")), (1, INVALID, "key"))
+row("an epoch that is too short",
+    call(b"NextEvents", field(1, field(1, b"e"))), (1, INVALID, "epoch"))
 row("a State without an id", call(b"State"), (1, INVALID, "id"))
 row("a State of an id that is a path", call(b"State", field(1, b"../..")),
     (1, INVALID, "id"))

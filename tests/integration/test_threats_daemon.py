@@ -159,43 +159,49 @@ def copy_without(value, path):
             for i, inner in enumerate(value) if path != (i,)]
 
 
-class Row03AbsentFields(RowCase):
-    def full(self):
-        made = ordinary_spec("/bin/sleep", "600")
-        made["process"].update({
-            "cwd": b"/", "uid": 0, "gid": 0, "umask": 0o77, "nice": 5,
-            "no_new_privileges": True, "oom_score_adj": 500,
-            "capabilities": {"effective": 0, "permitted": 0, "inheritable": 0,
-                             "bounding": 0, "ambient": 0},
-            "rlimits": [{"resource": 7, "soft": 100, "hard": 100}],
-            "stdin": {"kind": "STDIO_NULL"}})
-        made["id_maps"] = {
-            "preset": "MAP_EXPLICIT", "setgroups": "SETGROUPS_DENY",
-            "uid": [{"container_id": 0, "host_id": ORDINARY_UID, "size": 1}],
-            "gid": [{"container_id": 0, "host_id": ORDINARY_UID, "size": 1}]}
-        return {"spec": made}
+def full_spec():
+    """A start of an ordinary user that leaves no field of power out."""
+    made = ordinary_spec("/bin/sleep", "600")
+    made["process"].update({
+        "cwd": b"/", "uid": 0, "gid": 0, "umask": 0o77, "nice": 5,
+        "no_new_privileges": True, "oom_score_adj": 500,
+        "capabilities": {"effective": 0, "permitted": 0, "inheritable": 0,
+                         "bounding": 0, "ambient": 0},
+        "rlimits": [{"resource": 7, "soft": 100, "hard": 100}],
+        "stdin": {"kind": "STDIO_NULL"}})
+    made["id_maps"] = {
+        "preset": "MAP_EXPLICIT", "setgroups": "SETGROUPS_DENY",
+        "uid": [{"container_id": 0, "host_id": ORDINARY_UID, "size": 1}],
+        "gid": [{"container_id": 0, "host_id": ORDINARY_UID, "size": 1}]}
+    return made
 
+
+def powers_of(pid):
+    """(host uids and gids, NNP, user namespace, CapEff), or None."""
+    try:
+        state = status(pid)
+        return (set(state["Uid"].split()) | set(state["Gid"].split()),
+                state["NoNewPrivs"], os.readlink(f"/proc/{pid}/ns/user"),
+                int(state["CapEff"], 16))
+    except (FileNotFoundError, ProcessLookupError, KeyError):
+        return None
+
+
+class Row03AbsentFields(RowCase):
     def powers(self, request, client):
-        """(host uids and gids, groups, NNP) of what runs, or None."""
+        """What powers_of() what runs are, or None."""
         try:
             info = client.call("Run", request)["info"]
         except RpcError as error:
             self.assertTrue(error.detail.get("code"), error)
             return None
-        found = None
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError,
-                                 KeyError):
-            state = status(info["pid"])
-            found = (set(state["Uid"].split()) | set(state["Gid"].split()),
-                     state["NoNewPrivs"],
-                     os.readlink(f"/proc/{info['pid']}/ns/user"),
-                     int(state["CapEff"], 16))
+        found = powers_of(info["pid"])
         client.call("Delete", {"id": info["id"], "force": True})
         return found
 
     def test_no_field_that_is_left_out_gives_more_power(self):
         client = self.client(ORDINARY_UID)
-        full = self.full()
+        full = {"spec": full_spec()}
         whole = self.powers(full, client)
         self.assertIsNotNone(whole, "the whole request must work")
         ours = os.readlink("/proc/self/ns/user")
@@ -279,7 +285,7 @@ class Row04Strings(RowCase):
             self.ctl("delete", "-f", name)
 
 
-class Row15FileThatNeverCloses(RowCase):
+class FuseCase(RowCase):
     """An ordinary user's FUSE file: whoever closes it last waits for ever."""
 
     def setUp(self):
@@ -344,6 +350,14 @@ sys.stdin.read()
                                   "/bin/true").code, 0)
         self.ctl("delete", "honest")
 
+    def all_gone(self):
+        for name in self.ctl("list", "-q").lines():
+            self.ctl("delete", "-f", name)
+        return not [name for name in self.nsx.cgroups()] and \
+            not self.ctl("list", "-q").lines()
+
+
+class Row15FileThatNeverCloses(FuseCase):
     def test_on_the_rpc_socket_it_is_dropped_without_being_closed_by_us(self):
         worker = self.nsx.nsexecd_pid()
         for _ in range(8):
@@ -373,11 +387,61 @@ sys.stdin.read()
         self.server.kill()
         wait_for(self.all_gone, 20, "what waited to end")
 
-    def all_gone(self):
-        for name in self.ctl("list", "-q").lines():
-            self.ctl("delete", "-f", name)
-        return not [name for name in self.nsx.cgroups()] and \
-            not self.ctl("list", "-q").lines()
+
+class Row15StuckAreCounted(FuseCase):
+    """Who brings such a file as stdio pays for each start that sticks."""
+    LIMIT = 2
+
+    @classmethod
+    def setUpClass(cls):
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as f:
+            f.write(f'{{"limits": {{"stuck_per_owner": {cls.LIMIT}}}}}')
+            f.flush()
+            os.chmod(f.name, 0o644)
+            cls.ARGS = ("--config", f.name)
+            super().setUpClass()
+
+    def start(self, client):
+        token = os.urandom(16)
+        self.sender("fd.sock", "SOCK_SEQPACKET", token, b"F")
+        spec = ordinary_spec("/bin/sleep", "600",
+                             stdin={"kind": "STDIO_FD", "fd_index": 0})
+        with self.assertRaises(RpcError) as caught:
+            client.call("Run", {"spec": spec, "fd_token": token, "n_fds": 1,
+                                "timeout_ms": 1000})
+        return caught.exception.detail
+
+    def refused(self, client):
+        """The answer to a start with nothing bad in it; None: it ran."""
+        try:
+            info = client.call("Run", {"spec": ordinary_spec("/bin/true")})
+        except RpcError as error:
+            return error.detail
+        ident = info["info"]["id"]
+        client.call("Wait", {"id": ident})
+        client.call("Delete", {"id": ident})
+        return None
+
+    def test_their_owner_alone_is_refused_until_they_are_gone(self):
+        mine = self.client(ORDINARY_UID)
+        for count in range(1, self.LIMIT + 1):
+            self.assertIsNone(self.refused(mine), f"before number {count}")
+            self.assertEqual(self.start(mine)["code"], "DEADLINE")
+            # It counts when it was killed and is there after 2 seconds.
+            wait_for(lambda n=count: self.nsx.log().count(
+                "it was killed and does not go away") == n, 10, "it to count")
+        found = self.refused(mine)
+        self.assertIsNotNone(found)
+        self.assertEqual((found["code"], found["quota_kind"], found["limit"],
+                          found["used"]),
+                         ("QUOTA", "stuck", self.LIMIT, self.LIMIT))
+        # Refused before its descriptor is looked at: not one more sticks.
+        self.assertEqual(self.start(mine)["quota_kind"], "stuck")
+        self.assertIsNone(self.refused(self.client(OTHER_UID)))
+        self.undisturbed()
+        self.server.kill()
+        wait_for(self.all_gone, 20, "what waited to end")
+        self.assertIsNone(self.refused(mine), "all of them are gone")
 
 
 class Row16DescriptorFlood(RowCase):
