@@ -86,5 +86,5 @@ nsexecctl_SOURCES = \
 nsexecctl_LDADD = libnsx-client.la libnsx-rpc.la libnsx-text.la \
 	libnsx-policy.la libnsx-proto.la libnsx-lib.la $(JANSSON_LIBS)
 
-EXTRA_DIST += examples/c/Makefile examples/c/agent.c
+EXTRA_DIST += examples/c/agent.c
 dist_man_MANS += doc/nsexecctl.1 doc/libnsexec.3
