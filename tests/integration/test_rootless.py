@@ -255,6 +255,50 @@ class WithoutTools(RootlessCase):
                      "--map-auto", "--", "/bin/true")
 
 
+class Limited(Rootless):
+    """In a user namespace whose limit for net namespaces is 0."""
+    # Its maps are written from outside, by a child that stays there.
+    ENTER = """
+import ctypes, os, sys
+go = os.pipe()
+if os.fork() == 0:
+    os.read(go[0], 1)
+    for name in ("uid_map", "gid_map"):
+        with open(f"/proc/{os.getppid()}/{name}", "w") as f:
+            f.write("0 0 4294967295")
+    os._exit(0)
+assert ctypes.CDLL(None).unshare(0x10000000) == 0
+os.write(go[1], b"g")
+os.wait()
+with open("/proc/sys/user/max_net_namespaces", "w") as f:
+    f.write("0")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+    AS_ROSA = ("setpriv", "--reuid", str(UID), "--regid", str(UID),
+               "--clear-groups")
+
+    def command(self):
+        return [sys.executable, "-c", self.ENTER, *super().command()]
+
+    def ctl_argv(self, *args):
+        return ["nsenter", "--user", "--preserve-credentials", "-t",
+                str(self.spawner_pid()), *self.AS_ROSA,
+                *super().ctl_argv(*args)]
+
+    def ctl(self, *args, user=None, **keywords):
+        return super().ctl(*args, user=None, **keywords)
+
+
+class NamespacesCounted(RootlessCase):
+    MAKE = Limited
+
+    def test_row43_a_limit_of_the_kernel_is_ns_limit(self):
+        self.ctl_ok("run", "--new", "user,uts", "--map-root-user", "--",
+                    "/bin/true")
+        self.refused("NS_LIMIT", "", "run", "--new", "user,net",
+                     "--map-root-user", "--", "/bin/true")
+
+
 class DelegatedCgroup(RootlessCase):
     """As systemd does it with Delegate=yes: a subtree that is the user's."""
 
