@@ -16,7 +16,8 @@ lint: all
 # The suites that play attackers, with the counts of a release. The programs
 # of the tests must be there: make check TESTS= builds them.
 HOSTILE_SUITES = test_confine test_fairness test_frames test_hostile_fields \
-	test_hostile_requests test_maps_differential test_nsexec_hostile \
+	test_hostile_requests test_maps_differential test_mount_race \
+	test_nsexec_hostile \
 	test_spawner_hostile test_spawner_relay test_subverted \
 	test_rights test_stuck_exec test_threats_daemon test_threats_payload \
 	test_threats_stage
