@@ -136,6 +136,7 @@ look_on_end(struct spawner *spawner, void *userdata, uint32_t events)
 	look_close(spawner, run);
 	who_looked(spawner, cookie, &look);
 	defer_wake_looked(spawner, uid);
+	defer_wake_next(spawner); /* perhaps there was no room for its look */
 }
 
 /* A free one; *ret_running: one of this cookie is at it already. */
