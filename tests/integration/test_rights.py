@@ -197,7 +197,7 @@ class Confined(RightsCase):
         root = tempfile.mkdtemp(prefix="nsxroot-")
         self.addCleanup(os.rmdir, root)
         os.chmod(root, 0o755)
-        subprocess.run(["mount", "--bind", "/", root], check=True)
+        subprocess.run(["mount", "--rbind", "/", root], check=True)
         self.addCleanup(subprocess.run, ["umount", "-l", root], check=False)
         # Its programs are found there, below the same paths.
         self.confined("chroot", "chroot", f"--userspec={ALICE}:{ALICE}",
