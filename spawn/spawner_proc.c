@@ -16,6 +16,8 @@
 #include "lib/fd.h"
 #include "lib/util.h"
 
+#define STATUS_SIZE 8192
+
 static int
 proc_mount(void)
 {
@@ -160,17 +162,27 @@ proc_cgroup_read(int proc_fd, pid_t pid, char *buf)
 	return 0;
 }
 
-int
-proc_state_read(int proc_fd, pid_t pid)
+static int
+proc_status_read(int proc_fd, pid_t pid, char text[STATUS_SIZE])
 {
-	char path[32], text[8192];
-	const char *p;
+	char path[32];
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "%d/status", pid);
-	n = fd_read_file(proc_fd, path, text, sizeof(text));
-	if (n < 0)
-		return (int)n;
+	n = fd_read_file(proc_fd, path, text, STATUS_SIZE);
+	return n < 0 ? (int)n : 0;
+}
+
+int
+proc_state_read(int proc_fd, pid_t pid)
+{
+	char text[STATUS_SIZE];
+	const char *p;
+	int r;
+
+	r = proc_status_read(proc_fd, pid, text);
+	if (r < 0)
+		return r;
 	p = strstr(text, "\nState:\t");
 	return p ? p[8] : -EBADMSG;
 }
@@ -232,15 +244,14 @@ proc_shares_user_namespace(int proc_fd, pid_t pid)
 int
 proc_uid_read(int proc_fd, pid_t pid, uid_t *ret)
 {
-	char path[32], text[8192];
+	char text[STATUS_SIZE];
 	unsigned int uid;
 	const char *p;
-	ssize_t n;
+	int r;
 
-	snprintf(path, sizeof(path), "%d/status", pid);
-	n = fd_read_file(proc_fd, path, text, sizeof(text));
-	if (n < 0)
-		return (int)n;
+	r = proc_status_read(proc_fd, pid, text);
+	if (r < 0)
+		return r;
 	p = strstr(text, "\nUid:");
 	if (!p || sscanf(p, "\nUid: %u", &uid) != 1)
 		return -EBADMSG;

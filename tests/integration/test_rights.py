@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "lib"))
 # pylint: disable=wrong-import-position
 from harness import Instance, TestCase, main, wait_for  # noqa: E402
+from own_etc import OwnEtc  # noqa: E402
 
 ALICE, BOB, CAROL, DAVE = 62001, 62002, 62003, 62004
 SUB = 1000000  # the first id that is delegated to alice
@@ -26,24 +27,15 @@ FILES = {
     "subuid": f"alice:{SUB}:131072\nbob:2000000:65536\n",
     "subgid": f"alice:{SUB}:131072\nbob:2000000:65536\n",
 }
-OVER = []
+ETC = OwnEtc()
 
 
 def setUpModule():
-    folder = tempfile.mkdtemp(prefix="nsxetc-")
-    os.chmod(folder, 0o755)
-    OVER.append(folder)
-    for name, text in FILES.items():
-        path = os.path.join(folder, name)
-        with open(path, "w", encoding="ascii") as f:
-            f.write(text)
-        subprocess.run(["mount", "--bind", path, "/etc/" + name], check=True)
+    ETC.put(FILES)
 
 
 def tearDownModule():
-    for name in FILES:
-        subprocess.run(["umount", "/etc/" + name], check=False)
-    shutil.rmtree(OVER.pop())
+    ETC.back()
 
 
 class RightsCase(TestCase):

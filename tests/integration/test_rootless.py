@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "lib"))
 # pylint: disable=wrong-import-position
 from harness import Instance, TestCase, alive, cgroup2_mount, main, wait_for
+from own_etc import OwnEtc  # noqa: E402
 
 UID = 61500
 FILES = {
@@ -22,25 +23,16 @@ FILES = {
     "subgid": "rosa:400000:65536\n",
 }
 ALL = "user,pid,mnt,net,uts,ipc,cgroup,time"
-OVER = []
+ETC = OwnEtc()
 
 
 def setUpModule():
     """rosa and what is delegated to her, in our own mounts alone."""
-    folder = tempfile.mkdtemp(prefix="nsxetc-")
-    os.chmod(folder, 0o755)
-    OVER.append(folder)
-    for name, text in FILES.items():
-        path = os.path.join(folder, name)
-        with open(path, "w", encoding="ascii") as f:
-            f.write(text)
-        subprocess.run(["mount", "--bind", path, "/etc/" + name], check=True)
+    ETC.put(FILES)
 
 
 def tearDownModule():
-    for name in FILES:
-        subprocess.run(["umount", "/etc/" + name], check=False)
-    shutil.rmtree(OVER.pop())
+    ETC.back()
 
 
 class Rootless(Instance):
