@@ -38,6 +38,7 @@
 #define ORPHAN_POLL_MS 50
 #define ORPHAN_POLLS 200u /* 10 s: some inits reap slowly */
 #define WORDS_POLLS 400u  /* 2 s */
+#define LOST_GATE_MS 500
 
 void
 error_from_message(struct error *error, const struct op_message *msg)
@@ -380,6 +381,32 @@ running_on_status(struct task *task, struct task_input *input)
 	task_exit(task, &exit);
 }
 
+static void committed_on_not_opened(struct task *task,
+				    struct task_input *input);
+
+/*
+ * Was the gate opened by the spawner that is no more? If so, init executes
+ * within this time, and its channel ends. Else it waits there as before.
+ */
+static void
+lost_at_gate(struct task *task)
+{
+	struct error error;
+	struct task_input input = { .fd = -1, .error = &error };
+
+	if (task->state != TASK_COMMITTED || task->gate != GATE_NAMED ||
+	    task->channel < 0)
+		return;
+	if (task->polls++ == 0 && task_arm(task, LOST_GATE_MS) == 0)
+		return;
+	(void)error_set(&error, ERRCODE_ABORTED_RESTART, "open-gate",
+			task->container->id,
+			"the spawner was restarted before it opened the gate",
+			"start it again");
+	task->polls = 0;
+	committed_on_not_opened(task, &input);
+}
+
 /*
  * The spawner has no such child: it was started anew and the old one's
  * children are init's. Once somebody reaped it, the pidfd still has the code
@@ -394,8 +421,10 @@ any_on_lost(struct task *task, struct task_input *input)
 
 	task->orphan = true;
 	task->reaped = true;
-	if (task->pidfd >= 0 && fd_wait_readable(task->pidfd, 0) == 0)
+	if (task->pidfd >= 0 && fd_wait_readable(task->pidfd, 0) == 0) {
+		lost_at_gate(task);
 		return; /* lives on under another parent */
+	}
 	if (task->pidfd >= 0 &&
 	    ioctl(task->pidfd, SYS_PIDFD_GET_INFO, &info) == 0 &&
 	    (info.mask & SYS_PIDFD_INFO_EXIT)) {
