@@ -21,7 +21,7 @@ HOSTILE_SUITES = test_confine test_fairness test_frames test_hostile_fields \
 	test_spawner_hostile test_spawner_relay test_subverted \
 	test_rights test_stuck_exec test_threats_daemon test_threats_payload \
 	test_threats_stage
-# Every process killed at every system call (hours); make check has a sample.
+# Every process killed at every system call: hours.
 .PHONY: torture
 torture: all
 	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check TESTS=
