@@ -7,9 +7,11 @@ import contextlib
 import ctypes
 import os
 import pty
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -17,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 # pylint: disable=wrong-import-position
 from harness import (SLOW, all_children, alive, comm, main,  # noqa: E402
                      wait_for, zygotes)
-from test_threats_stage import NEW_USER, UID  # noqa: E402
+from test_threats_stage import NEW_USER, TIMES, UID  # noqa: E402
 from test_threats_stage import RowsTest as _RowsTest  # noqa: E402
 from test_threats_stage import payload_text  # noqa: E402
 from ttrpc_client import RpcError  # noqa: E402
@@ -83,6 +85,104 @@ class Row26StoppedStages:
         self.assertTrue(self.as_its_caller(pid, signal.SIGSTOP))
         self.client.call("Delete", {"id": ident, "force": True})
         wait_for(lambda: not alive(pid), what="end of the stage")
+
+
+class Row26Attackers:
+    """The caller's own processes hunt for the stages of the caller's starts."""
+
+    NEW_PID = [*NEW_USER, {"kind": "NS_PID", "create": True}]
+
+    def hunt(self, number, tell):
+        """Send the signal to each stage seen, sometimes a little later."""
+        spawner = self.nsx.spawner_pid()
+
+        def loop():
+            done = set()
+            while True:
+                for pid in set(all_children(spawner)) - done:
+                    if comm(pid) not in ("nsx:[relay]", "nsx:[init]"):
+                        continue
+                    time.sleep(random.choice((0, 0, 0.0005, 0.002)))
+                    with contextlib.suppress(OSError):
+                        os.kill(pid, number)
+                        done.add(pid)
+                        os.write(tell, b"x")
+        return self.attacker(loop)
+
+    def honest_runs(self, stop, took):
+        """Seconds of each start of another user, meanwhile; or an error."""
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                ident = self.honest.call("Run", self.request(
+                    ["/bin/true"], client=self.honest))["info"]["id"]
+                self.honest.call("Wait", {"id": ident})
+                self.honest.call("Delete", {"id": ident})
+            except RpcError as error:
+                took.append(error)
+                return
+            took.append(time.monotonic() - began)
+            time.sleep(0.1)
+
+    def attacked_start(self, number, **spec):
+        """What came of a start: an error's code, "ran", "hit" after exec."""
+        try:
+            ident = self.client.call("Run", self.request(
+                ["/bin/true"], timeout_ms=700, **spec))["info"]["id"]
+        except RpcError as error:
+            self.assertIn(error.detail.get("code"),
+                          ("STAGE_FAILED", "DEADLINE"), error.detail)
+            return error.detail["code"]
+
+        def info():
+            return self.client.call("State", {"id": ident})["info"]
+        end = time.monotonic() + 1 * SLOW
+        while "exit" not in info() and time.monotonic() < end:
+            time.sleep(0.01)
+        ended = info().get("exit")
+        self.client.call("Delete", {"id": ident, "force": True})
+        if ended is None:  # the signal came with the exec
+            self.assertEqual(number, signal.SIGSTOP)
+            return "hit"
+        if ended.get("signal"):
+            self.assertEqual((number, ended["signal"]), (signal.SIGKILL,) * 2)
+            return "hit"
+        self.assertEqual(ended.get("code", 0), 0)
+        return "ran"
+
+    def attacked(self, number):
+        seen, tell = os.pipe()
+        self.honest = self.connect(uid=UID + 1)
+        stop, took, found = threading.Event(), [], []
+        hunter = self.hunt(number, tell)
+        thread = threading.Thread(target=self.honest_runs, args=(stop, took))
+        thread.start()
+        try:
+            end = time.monotonic() + 3 * TIMES
+            while time.monotonic() < end:
+                for namespaces in ([], self.NEW_PID):
+                    found.append(self.attacked_start(
+                        number, namespaces=namespaces))
+                    time.sleep(0.06)  # 20 starts a second are a user's
+        finally:
+            os.kill(hunter, signal.SIGSTOP)
+            stop.set()
+            thread.join()
+            os.close(tell)
+            hits = len(os.read(seen, 65536)) if found else 0
+            os.close(seen)
+        self.assertGreater(hits, 0, found)
+        self.assertTrue(set(found) - {"ran"}, "the attacker did nothing")
+        self.assertGreater(len(took), 3)
+        for seconds in took:
+            self.assertIsInstance(seconds, float, seconds)
+            self.assertLess(seconds, 1 * SLOW)
+
+    def test_row26_who_kills_the_stages_of_his_starts_harms_himself(self):
+        self.attacked(signal.SIGKILL)
+
+    def test_row26_who_stops_the_stages_of_his_starts_harms_himself(self):
+        self.attacked(signal.SIGSTOP)
 
 
 class Row30Leaks:
@@ -333,9 +433,10 @@ class NamespaceDescriptors:
                 os.close(fd)
 
 
-class Threats(Row26StoppedStages, Row30Leaks, Row32Capabilities, Row33ForeignCode,
-              Row34Keyring, Row35Terminal, Row45Arguments, Row49AdminsInside, Row50Cores,
-              NamespaceDescriptors, _RowsTest):
+class Threats(Row26StoppedStages, Row26Attackers, Row30Leaks,
+              Row32Capabilities, Row33ForeignCode, Row34Keyring,
+              Row35Terminal, Row45Arguments,
+              Row49AdminsInside, Row50Cores, NamespaceDescriptors, _RowsTest):
     """One instance, in a session whose keyring has a secret."""
 
     @classmethod
