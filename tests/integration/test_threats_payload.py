@@ -311,6 +311,8 @@ class Row35Terminal:
         attempt(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 1))
         attempt(lambda: fcntl.ioctl(0, termios.TIOCSTI, b"y"))
         attempt(lambda: os.open("/dev/tty", os.O_RDWR))
+        stat = open("/proc/self/stat").read().rpartition(") ")[2].split()
+        print(os.getsid(0) == os.getpid(), stat[4])
         """
 
     def test_row35_a_terminal_as_stdin_is_not_the_programs(self):
@@ -331,7 +333,20 @@ class Row35Terminal:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             os.close(master)
-        self.assertEqual(text.split(), ["EPERM"] * 4 + ["ENXIO"])
+        self.assertEqual(text.split(), ["EPERM"] * 4 + ["ENXIO", "True", "0"])
+
+
+class Row36FreshStart:
+    def test_row36_signals_mask_and_environment_are_fresh(self):
+        text = self.output(["/bin/sh", "-c", "umask; env; "
+                            "grep -E '^(Sig|ShdPnd)' /proc/self/status"])
+        lines = text.splitlines()
+        self.assertEqual(lines[0], "0022")
+        names = {line.split("=")[0] for line in lines if "=" in line}
+        self.assertLessEqual(names, {"PATH", "PWD", "_", "OLDPWD", "SHLVL"})
+        state = dict(line.split(":\t") for line in lines if ":\t" in line)
+        for name in ("SigPnd", "ShdPnd", "SigBlk", "SigIgn"):
+            self.assertEqual(int(state[name], 16), 0, name)
 
 
 class Row45Arguments:
@@ -399,6 +414,59 @@ class Row50Cores:
         self.client.call("Delete", {"id": ident})
 
 
+class Row50Aborts(_RowsTest):
+    """The kernel tells who waits, strace, whether a core was dumped."""
+    AUDIT = False  # it ends its own daemon
+
+    def trace(self, pids, log):
+        tracer = subprocess.Popen(
+            ["strace", "-q", "-o", log, "-e", "trace=none",
+             *[word for pid in pids for word in ("-p", str(pid))]],
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def end():
+            tracer.terminate()
+            tracer.wait()
+        self.addCleanup(end)
+
+        def traced(pid):
+            with open(f"/proc/{pid}/status", encoding="ascii") as f:
+                return f"TracerPid:\t{tracer.pid}\n" in f.read()
+        wait_for(lambda: all(map(traced, pids)), what="a tracer")
+
+    def test_row50_an_abort_of_any_process_of_ours_leaves_no_core(self):
+        self.need_program("strace")
+        spawner, log = self.nsx.spawner_pid(), self.path("strace")
+        control = subprocess.Popen(
+            ["/bin/sh", "-c", "ulimit -c unlimited && exec sleep 300"],
+            cwd=self.dir, stdin=subprocess.DEVNULL)
+        self.addCleanup(control.wait)
+        self.addCleanup(control.kill)
+        wait_for(lambda: comm(control.pid) == "sleep", what="a control")
+        gate = self.waiting()[1]
+        zygote = zygotes(spawner)
+        self.assertTrue(zygote)
+        ours = [gate, *zygote, self.nsx.nsexecd_pid(), spawner]
+        self.trace([control.pid, *ours], log)
+        for pid in [control.pid, *ours]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGABRT)
+                time.sleep(0.1)
+        wait_for(lambda: not any(map(alive, ours)), what="their end")
+
+        def ends():
+            with open(log, encoding="utf-8") as f:
+                found = dict(line.split(None, 1) for line in f
+                             if "+++" in line)
+            return found if str(spawner) in found else None
+        found = wait_for(ends, what="the spawner's end")
+        self.assertIn("core dumped", found.pop(str(control.pid)))
+        self.assertIn("SIGABRT", found[str(spawner)])
+        self.assertIn("SIGABRT", found[str(gate)])
+        for pid, text in found.items():
+            self.assertNotIn("core dumped", text, pid)
+
+
 class NamespaceDescriptors:
     def test_tricks_with_descriptors_of_namespaces_are_refused(self):
         pid = self.target("-n", "-u")
@@ -435,7 +503,7 @@ class NamespaceDescriptors:
 
 class Threats(Row26StoppedStages, Row26Attackers, Row30Leaks,
               Row32Capabilities, Row33ForeignCode, Row34Keyring,
-              Row35Terminal, Row45Arguments,
+              Row35Terminal, Row36FreshStart, Row45Arguments,
               Row49AdminsInside, Row50Cores, NamespaceDescriptors, _RowsTest):
     """One instance, in a session whose keyring has a secret."""
 
