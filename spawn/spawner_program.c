@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -92,6 +93,20 @@ program_drop_privilege(const struct program *program)
 		program_die(program, "capset");
 }
 
+/*
+ * What these programs hold of callers is for nobody to read, and exec makes
+ * them dumpable until they say otherwise. Hard, too: they start nobody who
+ * could want it back.
+ */
+static void
+program_forbid_core(const struct program *program)
+{
+	const struct rlimit none = { 0, 0 };
+
+	if (setrlimit(RLIMIT_CORE, &none) < 0)
+		program_die(program, "setrlimit");
+}
+
 static _Noreturn void
 program_exec(const struct spawner *spawner, const struct program *program)
 {
@@ -101,6 +116,7 @@ program_exec(const struct spawner *spawner, const struct program *program)
 		snprintf(program->listen_pid, PROGRAM_LISTEN_PID_SIZE,
 			 "LISTEN_PID=%d", getpid());
 	spawner_restore_process(spawner);
+	program_forbid_core(program);
 	program_set_fds(program);
 	umask(022);
 	if (!spawner->rootless) /* there is none, and no other uid */

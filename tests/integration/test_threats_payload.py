@@ -8,6 +8,7 @@ import ctypes
 import os
 import pty
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -394,18 +395,20 @@ class Row49AdminsInside:
         self.assertLessEqual(names, {"PATH", "PWD", "_", "OLDPWD", "SHLVL"})
 
 
-class Row50Cores:
-    def core_limit(self, pid):
-        with open(f"/proc/{pid}/limits", encoding="ascii") as f:
-            return next(line.split()[4] for line in f
-                        if line.startswith("Max core"))
+def core_limit(pid):
+    """The soft one, as text."""
+    with open(f"/proc/{pid}/limits", encoding="ascii") as f:
+        return next(line.split()[4] for line in f
+                    if line.startswith("Max core"))
 
+
+class Row50Cores:
     def test_row50_no_process_of_ours_may_leave_a_core(self):
         spawner = self.nsx.spawner_pid()
         ident, pid = self.waiting()
         for process in (spawner, self.nsx.nsexecd_pid(), pid,
                         *zygotes(spawner)):
-            self.assertEqual(self.core_limit(process), "0", comm(process))
+            self.assertEqual(core_limit(process), "0", comm(process))
         os.kill(pid, signal.SIGABRT)
         with self.assertRaises(RpcError) as caught:
             self.client.call("Wait", {"id": ident})
@@ -416,8 +419,18 @@ class Row50Cores:
 
 
 class Row50Aborts(_RowsTest):
-    """The kernel tells who waits, strace, whether a core was dumped."""
+    """The kernel tells who waits, strace, whether a core was dumped. The
+    instance begins where one would be allowed."""
     AUDIT = False  # it ends its own daemon
+
+    @classmethod
+    def setUpClass(cls):
+        soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+        try:
+            super().setUpClass()
+        finally:
+            resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
     def trace(self, pids, log):
         tracer = subprocess.Popen(
@@ -448,6 +461,8 @@ class Row50Aborts(_RowsTest):
         zygote = zygotes(spawner)
         self.assertTrue(zygote)
         ours = [gate, *zygote, self.nsx.nsexecd_pid(), spawner]
+        for pid in ours:
+            self.assertEqual(core_limit(pid), "0", comm(pid))
         self.trace([control.pid, *ours], log)
         for pid in [control.pid, *ours]:
             with contextlib.suppress(ProcessLookupError):
