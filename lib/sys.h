@@ -76,6 +76,22 @@ sys_openat2(int dir_fd, const char *path, uint64_t flags, uint64_t mode,
 	return r < 0 ? -errno : (int)r;
 }
 
+/*
+ * The default for a signal, of those too that the C library keeps for itself
+ * (32, 33) and refuses to touch: ignored ones are inherited. KILL and STOP are
+ * -EINVAL.
+ */
+static inline int
+sys_signal_default(int number)
+{
+	/* struct sigaction as the kernel has it: handler, flags, restorer and 64
+	 * bits of mask; SIG_DFL is 0. */
+	static const uint64_t none[4];
+	long r = syscall(SYS_rt_sigaction, number, none, NULL, (size_t)8);
+
+	return r < 0 ? -errno : 0;
+}
+
 static inline int
 sys_close_range(unsigned int first, unsigned int last, unsigned int flags)
 {

@@ -73,7 +73,7 @@ process_set_signals(struct spawner *spawner)
 	int number;
 
 	for (number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL); /* fails for KILL and STOP */
+		(void)sys_signal_default(number); /* but KILL and STOP */
 	sigemptyset(&seen);
 	sigaddset(&seen, SIGTERM);
 	sigaddset(&seen, SIGINT);
