@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 # pylint: disable=wrong-import-position
 from harness import TOP, TestCase, main, program  # noqa: E402
 
-LONG = "--long" in sys.argv
+LONG = "--long" in sys.argv or bool(os.environ.get("NSX_LONG"))
 ROUNDS = 100000 if LONG else 1800
 STAGE_ROUNDS = 10000 if LONG else 120
 SEED = int(os.environ.get("NSX_SEED", "20240511"))
