@@ -381,8 +381,21 @@ running_on_status(struct task *task, struct task_input *input)
 	task_exit(task, &exit);
 }
 
-static void committed_on_not_opened(struct task *task,
-				    struct task_input *input);
+static void
+committed_on_not_opened(struct task *task, struct task_input *input)
+{
+	int r;
+
+	task->state = TASK_CREATED;
+	task_count(task, false);
+	watch_timer_set(task->timer, -1);
+	r = record_store_write(task->daemon, task,
+			       NSEXEC__RECORD__STAGE__CREATED);
+	if (r < 0)
+		log_error("container %s: cannot record: %s",
+			  task->container->id, strerror(-r));
+	park_not_opened(task, input->error);
+}
 
 /*
  * Was the gate opened by the spawner that is no more? If so, init executes
@@ -463,22 +476,6 @@ committed_on_opened(struct task *task, struct task_input *input)
 {
 	if (task->channel < 0)
 		task_ask_status(task);
-}
-
-static void
-committed_on_not_opened(struct task *task, struct task_input *input)
-{
-	int r;
-
-	task->state = TASK_CREATED;
-	task_count(task, false);
-	watch_timer_set(task->timer, -1);
-	r = record_store_write(task->daemon, task,
-			       NSEXEC__RECORD__STAGE__CREATED);
-	if (r < 0)
-		log_error("container %s: cannot record: %s",
-			  task->container->id, strerror(-r));
-	park_not_opened(task, input->error);
 }
 
 static void

@@ -75,6 +75,7 @@ libnsx_spawner_la_SOURCES = \
 	spawn/spawner_confine.c spawn/spawner_confine.h \
 	spawn/spawner_conn.c spawn/spawner_conn.h \
 	spawn/spawner_defer.c spawn/spawner_defer.h \
+	spawn/spawner_errand.c spawn/spawner_errand.h \
 	spawn/spawner_flight.c spawn/spawner_flight.h \
 	spawn/spawner_gate.c spawn/spawner_gate.h \
 	spawn/spawner_identity.c spawn/spawner_identity.h \

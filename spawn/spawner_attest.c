@@ -299,14 +299,14 @@ attest_read(int fd, const struct attest_kind *kind, int proc_fd,
 }
 
 int
-attest_caller(int connection, int proc_fd, unsigned int use, struct caller *ret,
-	      struct attest_refusal *refusal)
+attest_caller(int connection, int proc_fd, unsigned int flags,
+	      struct caller *ret, struct attest_refusal *refusal)
 {
 	const struct attest_kind kind = {
 		.type = SOCK_STREAM,
 		.no_events = (short)(POLLHUP | POLLERR | POLLNVAL |
-				     (use & ATTEST_TO_TELL ? 0 : POLLRDHUP)),
-		.known = use & ATTEST_KNOWN,
+				     (flags & ATTEST_TELL ? 0 : POLLRDHUP)),
+		.known = flags & ATTEST_KNOWN,
 	};
 
 	return attest_read(connection, &kind, proc_fd, ret, refusal);

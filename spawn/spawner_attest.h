@@ -17,19 +17,20 @@ struct attest_refusal {
 	const char *rule;
 };
 
-/* A caller that has ended its sending side still reads answers, so it may be
- * told who it is; what acts for it needs a connection that is whole. */
-enum attest_use {
-	ATTEST_TO_ACT,
-	ATTEST_TO_TELL,
-	ATTEST_KNOWN = 2, /* or'ed: its namespaces were looked at before */
+/* How a connection is looked at; 0: for one that wants something done. */
+enum attest_flags {
+	/* A caller that has ended its sending side still reads answers, so it
+	 * may be told who it is. */
+	ATTEST_TELL = 1 << 0,
+	/* Its namespaces were looked at before. */
+	ATTEST_KNOWN = 1 << 1,
 };
 
 /*
  * Fill *ret from the caller's RPC connection (stream). 0, or -EPERM with
  * *refusal. caller_deinit() afterwards in either case.
  */
-must_check int attest_caller(int connection, int proc_fd, unsigned int use,
+must_check int attest_caller(int connection, int proc_fd, unsigned int flags,
 			     struct caller *ret,
 			     struct attest_refusal *refusal);
 /* The fd socket's connection (seqpacket) is of the same ids and groups. */

@@ -142,34 +142,28 @@ deferred_find(struct spawner *spawner, const uint32_t *uid, bool for_policy,
 	return found;
 }
 
-void
-defer_wake(struct spawner *spawner, uint32_t uid)
+/* Of those that are there now: who has to wait again is not asked again. */
+static void
+defer_wake_all(struct spawner *spawner, const uint32_t *uid, bool for_policy,
+	       bool resolved)
 {
 	uint64_t last = spawner->deferred.last_order;
 	struct deferred *row;
 
-	while ((row = deferred_find(spawner, &uid, false, last)))
-		deferred_dispatch(spawner, row, true);
+	while ((row = deferred_find(spawner, uid, for_policy, last)))
+		deferred_dispatch(spawner, row, resolved);
 }
 
 void
-defer_wake_looked(struct spawner *spawner, uint32_t uid)
+defer_wake(struct spawner *spawner, uint32_t uid, bool resolved)
 {
-	uint64_t last = spawner->deferred.last_order;
-	struct deferred *row;
-
-	while ((row = deferred_find(spawner, &uid, false, last)))
-		deferred_dispatch(spawner, row, false);
+	defer_wake_all(spawner, &uid, false, resolved);
 }
 
 void
 defer_wake_policy(struct spawner *spawner)
 {
-	uint64_t last = spawner->deferred.last_order;
-	struct deferred *row;
-
-	while ((row = deferred_find(spawner, NULL, true, last)))
-		deferred_dispatch(spawner, row, false);
+	defer_wake_all(spawner, NULL, true, false);
 }
 
 void
@@ -185,14 +179,12 @@ defer_wake_next(struct spawner *spawner)
 void
 defer_set_timer(struct spawner *spawner)
 {
-	int64_t now = clock_boottime_ms(), next, look;
+	int64_t now = clock_boottime_ms(), next = 0;
 	struct deferred *row;
 	size_t i;
 
-	next = resolver_check_deadlines(spawner, now);
-	look = look_check_deadlines(spawner, now);
-	if (look && (next == 0 || look < next))
-		next = look;
+	resolver_check_deadlines(spawner, now, &next);
+	look_check_deadlines(spawner, now, &next);
 	for (i = 0; i < DEFER_MAX; i++) {
 		row = &spawner->deferred.rows[i];
 		if (row->conn_id && (next == 0 || row->deadline_ms < next))
@@ -219,8 +211,9 @@ defer_on_timer(struct spawner *spawner)
 			continue;
 		deferred_request(spawner, row, &request);
 		if (request.conn)
-			ops_refuse(spawner, &request, ERRCODE_DEADLINE,
-				   "the resolver did not answer in time");
+			ops_refuse(
+				spawner, &request, ERRCODE_DEADLINE,
+				"the caller's account was not known in time");
 		deferred_free(row);
 	}
 	defer_set_timer(spawner);

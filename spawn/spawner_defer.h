@@ -48,10 +48,9 @@ void defer_request(struct spawner *spawner, const struct request *request,
 		   uint32_t uid);
 /* The same, until the policy has been read. */
 void defer_for_policy(struct spawner *spawner, const struct request *request);
-/* Dispatch what waited for this uid. */
-void defer_wake(struct spawner *spawner, uint32_t uid);
-/* The same, when its account may not be known yet. */
-void defer_wake_looked(struct spawner *spawner, uint32_t uid);
+/* Dispatch what waited for this uid. resolved: its account was what it waited
+ * for, see identity_get(). */
+void defer_wake(struct spawner *spawner, uint32_t uid, bool resolved);
 void defer_wake_policy(struct spawner *spawner);
 /* A run of the resolver is free: dispatch again what waited longest. */
 void defer_wake_next(struct spawner *spawner);

@@ -145,7 +145,7 @@ identity_on_result(struct spawner *spawner, uint32_t uid,
 		if (!result->refused)
 			table->broken_until_ms = now + IDENTITY_FAILED_MS;
 	}
-	defer_wake(spawner, uid);
+	defer_wake(spawner, uid, true);
 	defer_wake_next(spawner);
 	defer_set_timer(spawner);
 }

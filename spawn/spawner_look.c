@@ -4,15 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/sys.h"
 #include "proto/who.h"
@@ -29,9 +25,7 @@ look_table_init(struct look_table *table)
 	size_t i;
 
 	for (i = 0; i < LOOKS_MAX; i++)
-		table->runs[i] = (struct look_run){ .pidfd = -1,
-						    .out_fd = -1,
-						    .watch.fd = -1 };
+		table->runs[i] = (struct look_run){ .errand = ERRAND_NULL };
 }
 
 /* What of the process is for the record alone: 0 or "" where it is not known.
@@ -82,28 +76,13 @@ look_child(const struct spawner *spawner, pid_t pid, int out_fd)
 	_exit(write(out_fd, &look, sizeof(look)) != sizeof(look));
 }
 
-static void
-look_close(struct spawner *spawner, struct look_run *run)
-{
-	watch_remove(&spawner->loop, &run->watch);
-	fd_close(&run->pidfd);
-	fd_close(&run->out_fd);
-	run->cookie = 0;
-	run->pid = 0;
-}
-
 void
 look_table_deinit(struct spawner *spawner)
 {
-	struct look_run *run;
 	size_t i;
 
-	for (i = 0; i < LOOKS_MAX; i++) {
-		run = &spawner->looks.runs[i];
-		if (run->pidfd >= 0)
-			sys_pidfd_send_signal(run->pidfd, SIGKILL);
-		look_close(spawner, run);
-	}
+	for (i = 0; i < LOOKS_MAX; i++)
+		errand_end(spawner, &spawner->looks.runs[i].errand);
 }
 
 bool
@@ -112,7 +91,7 @@ look_has(const struct look_table *table, pid_t pid)
 	size_t i;
 
 	for (i = 0; i < LOOKS_MAX; i++)
-		if (table->runs[i].cookie && table->runs[i].pid == pid)
+		if (table->runs[i].errand.pid == pid)
 			return true;
 	return false;
 }
@@ -121,21 +100,21 @@ static void
 look_on_end(struct spawner *spawner, void *userdata, uint32_t events)
 {
 	struct look_run *run = userdata;
-	struct look look = { .error = -ETIMEDOUT };
-	siginfo_t info = { 0 };
 	uint64_t cookie = run->cookie;
-	uint32_t uid = run->uid;
+	struct look look;
+	int status;
 
-	if (waitid(P_PIDFD, (id_t)run->pidfd, &info,
-		   WEXITED | WNOHANG | __WALL) < 0 ||
-	    info.si_pid == 0)
-		return; /* not yet */
-	if (read(run->out_fd, &look, sizeof(look)) != sizeof(look))
-		look = (struct look){ .error = run->killed ? -ETIMEDOUT : -EIO,
-				      .loginuid = WHO_NO_LOGINUID };
-	look_close(spawner, run);
+	if (!errand_reap(&run->errand, &status))
+		return;
+	if (read(run->errand.out_fd, &look, sizeof(look)) != sizeof(look))
+		look = (struct look){
+			.error = run->errand.killed ? -ETIMEDOUT : -EIO,
+			.loginuid = WHO_NO_LOGINUID,
+		};
+	run->cookie = 0;
+	errand_end(spawner, &run->errand);
 	who_looked(spawner, cookie, &look);
-	defer_wake_looked(spawner, uid);
+	defer_wake(spawner, run->uid, false);
 	defer_wake_next(spawner); /* perhaps there was no room for its look */
 }
 
@@ -163,22 +142,25 @@ look_find(struct look_table *table, uint64_t cookie, uint32_t uid,
 static int
 look_fork(struct spawner *spawner, struct look_run *run, pid_t pid)
 {
-	struct clone_args args = { .flags = CLONE_PIDFD,
-				   .pidfd = (uint64_t)(uintptr_t)&run->pidfd };
+	struct errand *errand = &run->errand;
+	struct clone_args args = {
+		.flags = CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)&errand->pidfd,
+	};
 	int pair[2];
 	pid_t child;
 
 	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
-	run->out_fd = pair[0];
+	errand->out_fd = pair[0];
 	child = sys_clone3(&args);
 	if (child == 0)
 		look_child(spawner, pid, pair[1]);
 	close(pair[1]);
 	if (child < 0)
 		return child;
-	run->pid = child;
-	return watch_add(&spawner->loop, &run->watch, run->pidfd, EPOLLIN);
+	errand->pid = child;
+	return errand_watch(spawner, errand, LOOK_TIMEOUT_MS);
 }
 
 int
@@ -194,45 +176,27 @@ look_start(struct spawner *spawner, uint64_t cookie,
 		return 0;
 	if (!run)
 		return -EAGAIN;
-	*run = (struct look_run){
-		.cookie = cookie,
-		.uid = caller->uid,
-		.pidfd = -1,
-		.out_fd = -1,
-		.deadline_ms = clock_boottime_ms() + LOOK_TIMEOUT_MS,
-		.watch = { -1, look_on_end, run },
-	};
+	*run = (struct look_run){ .cookie = cookie,
+				  .uid = caller->uid,
+				  .errand = ERRAND_NULL };
+	run->errand.watch = (struct watch){ -1, look_on_end, run };
 	r = look_fork(spawner, run, caller->pid);
 	if (r < 0) {
-		log_error(-r, "cannot look at process %d of a caller",
-			  caller->pid);
-		/* Reaped as a stray, should it have come to be. */
-		if (run->pidfd >= 0)
-			sys_pidfd_send_signal(run->pidfd, SIGKILL);
-		look_close(spawner, run);
+		log_error(-r, "cannot send a child to look at a caller");
+		run->cookie = 0;
+		errand_abandon(spawner, &run->errand);
 		return r;
 	}
 	defer_set_timer(spawner);
 	return 0;
 }
 
-int64_t
-look_check_deadlines(struct spawner *spawner, int64_t now)
+void
+look_check_deadlines(struct spawner *spawner, int64_t now, int64_t *next)
 {
-	struct look_run *run;
-	int64_t next = 0;
 	size_t i;
 
-	for (i = 0; i < LOOKS_MAX; i++) {
-		run = &spawner->looks.runs[i];
-		if (!run->cookie || run->killed)
-			continue;
-		if (run->deadline_ms <= now) {
-			run->killed = true; /* its pidfd says the rest */
-			sys_pidfd_send_signal(run->pidfd, SIGKILL);
-		} else if (next == 0 || run->deadline_ms < next) {
-			next = run->deadline_ms;
-		}
-	}
-	return next;
+	for (i = 0; i < LOOKS_MAX; i++)
+		errand_check_deadline(&spawner->looks.runs[i].errand, now,
+				      next);
 }

@@ -20,7 +20,7 @@
 #include "lib/err.h"
 #include "proto/policy.h"
 #include "spawn/spawner_confine.h"
-#include "spawn/spawner_loop.h"
+#include "spawn/spawner_errand.h"
 
 #define LOOKS_MAX 128
 #define LOOKS_OF_UID 32 /* connections that one user may have */
@@ -41,11 +41,7 @@ struct look {
 struct look_run {
 	uint64_t cookie; /* of the connection; 0 = free */
 	uint32_t uid;
-	pid_t pid;
-	int pidfd, out_fd; /* owned */
-	int64_t deadline_ms;
-	bool killed;
-	struct watch watch;
+	struct errand errand;
 };
 
 struct look_table {
@@ -64,7 +60,7 @@ void look_read(int proc_fd, pid_t pid, struct look *ret);
  */
 must_check int look_start(struct spawner *spawner, uint64_t cookie,
 			  const struct caller *caller);
-/* Kill what is overdue; the deadline of the next, 0 = none. */
-int64_t look_check_deadlines(struct spawner *spawner, int64_t now);
+/* As errand_check_deadline(), of all runs. */
+void look_check_deadlines(struct spawner *spawner, int64_t now, int64_t *next);
 
 #endif

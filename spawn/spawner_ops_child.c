@@ -73,7 +73,8 @@ op_execed(const struct spawner *spawner, struct child *child, bool exited)
 					       &stat) == 0 &&
 				!(stat.flags & SYS_PF_FORKNOEXEC);
 	else
-		child->execed = !proc_is_stage(spawner->proc_fd, child->pid);
+		child->execed =
+			proc_is_stage(spawner->proc_fd, child->pid) == 0;
 	return child->execed;
 }
 

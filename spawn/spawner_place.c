@@ -149,7 +149,7 @@ tree_add_children(struct tree *tree, pid_t pid)
 	closedir(dir);
 }
 
-static int
+static void
 tree_read(const struct place *place, struct tree *tree)
 {
 	const struct child_table *children = &place->spawner->children;
@@ -164,7 +164,6 @@ tree_read(const struct place *place, struct tree *tree)
 	for (i = 0, depth = 0; i < tree->n && depth < PLACE_DEPTH_MAX; depth++)
 		for (end = tree->n; i < end; i++)
 			tree_add_children(tree, tree->pids[i]);
-	return 0;
 }
 
 int
@@ -172,38 +171,28 @@ place_each_pid(const struct place *place, proc_pid_fn fn, void *userdata)
 {
 	free_auto struct tree *tree = NULL;
 	size_t i;
-	int r;
 
 	if (place_is_cgroup(place->spawner))
 		return cgroup_each_pid(place->leaf_fd, fn, userdata);
 	tree = malloc(sizeof(*tree));
 	if (!tree)
 		return -ENOMEM;
-	r = tree_read(place, tree);
-	for (i = 0; r == 0 && i < tree->n; i++)
+	tree_read(place, tree);
+	for (i = 0; i < tree->n; i++)
 		fn(userdata, tree->pids[i]);
-	return r;
+	return 0;
 }
 
 /*
- * A pid that was read may be another process's by now: pinned, then believed
- * only if it is a process of our own uid. Whatever it is then, its user could
- * have killed it without us.
+ * A pid that was read a moment ago may be another process's by now: one of our
+ * user's, then, for the kernel lets us signal no other's.
  */
 static void
 place_kill_one(void *userdata, pid_t pid)
 {
-	const struct place *place = userdata;
 	fd_auto int pidfd = sys_pidfd_open(pid);
-	uid_t uid;
 
-	if (pidfd < 0) {
-		pidfd = -1;
-		return;
-	}
-	if (child_find(&place->spawner->children, pid) ||
-	    (proc_uid_read(place->spawner->proc_fd, pid, &uid) == 0 &&
-	     uid != 0))
+	if (pidfd >= 0)
 		(void)sys_pidfd_send_signal(pidfd, SIGKILL);
 }
 
@@ -212,5 +201,5 @@ place_kill(const struct place *place)
 {
 	if (place_is_cgroup(place->spawner))
 		return cgroup_kill(place->leaf_fd);
-	return place_each_pid(place, place_kill_one, (void *)place);
+	return place_each_pid(place, place_kill_one, NULL);
 }

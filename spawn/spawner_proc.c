@@ -187,7 +187,7 @@ proc_state_read(int proc_fd, pid_t pid)
 	return p ? p[8] : -EBADMSG;
 }
 
-bool
+int
 proc_is_stage(int proc_fd, pid_t pid)
 {
 	static const char prefix[] = "nsx:[";
@@ -196,7 +196,9 @@ proc_is_stage(int proc_fd, pid_t pid)
 
 	snprintf(path, sizeof(path), "%d/comm", pid);
 	n = fd_read_file(proc_fd, path, text, sizeof(text));
-	return n > 0 && strncmp(text, prefix, sizeof(prefix) - 1) == 0;
+	if (n < 0)
+		return (int)n;
+	return strncmp(text, prefix, sizeof(prefix) - 1) == 0;
 }
 
 /* 0: this file is the same of both. */

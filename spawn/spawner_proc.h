@@ -40,8 +40,9 @@ must_check int proc_stat_parse(const char *text, struct proc_stat *ret);
 must_check int proc_stat_read(int proc_fd, pid_t pid, struct proc_stat *ret);
 /* The state letter of /proc/PID/status, or -errno. */
 must_check int proc_state_read(int proc_fd, pid_t pid);
-/* Is its name one of our stages'? The kernel names a process anew at exec. */
-bool proc_is_stage(int proc_fd, pid_t pid);
+/* Is its name one of our stages'? The kernel names a process anew at exec. 1 or
+ * 0, or -errno. */
+must_check int proc_is_stage(int proc_fd, pid_t pid);
 
 /*
  * How a zombie ended, as wait(2) gives it: field 52, the last, which the

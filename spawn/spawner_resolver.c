@@ -26,11 +26,9 @@ resolver_init(struct resolver *resolver)
 
 	resolver->program_fd = -1;
 	for (i = 0; i < RESOLVER_RUNS; i++)
-		resolver->runs[i] = (struct resolver_run){ .pidfd = -1,
-							   .out_fd = -1,
-							   .why_fd = -1,
-							   .pid_watch.fd = -1,
-							   .out_watch.fd = -1 };
+		resolver->runs[i] = (struct resolver_run){
+			.errand = ERRAND_NULL, .why_fd = -1, .out_watch.fd = -1
+		};
 }
 
 void
@@ -49,29 +47,21 @@ resolver_open(struct spawner *spawner)
 static void
 run_close(struct spawner *spawner, struct resolver_run *run)
 {
-	watch_remove(&spawner->loop, &run->pid_watch);
 	watch_remove(&spawner->loop, &run->out_watch);
-	fd_close(&run->pidfd);
-	fd_close(&run->out_fd);
+	errand_end(spawner, &run->errand);
 	fd_close(&run->why_fd);
 	free(run->data);
 	run->data = NULL;
 	run->fn = NULL;
-	run->pid = 0;
 }
 
 void
 resolver_deinit(struct spawner *spawner)
 {
-	struct resolver_run *run;
 	size_t i;
 
-	for (i = 0; i < RESOLVER_RUNS; i++) {
-		run = &spawner->resolver.runs[i];
-		if (run->pidfd >= 0)
-			sys_pidfd_send_signal(run->pidfd, SIGKILL);
-		run_close(spawner, run);
-	}
+	for (i = 0; i < RESOLVER_RUNS; i++)
+		run_close(spawner, &spawner->resolver.runs[i]);
 	fd_close(&spawner->resolver.program_fd);
 }
 
@@ -81,7 +71,7 @@ resolver_has(const struct resolver *resolver, pid_t pid)
 	size_t i;
 
 	for (i = 0; i < RESOLVER_RUNS; i++)
-		if (resolver->runs[i].fn && resolver->runs[i].pid == pid)
+		if (resolver->runs[i].errand.pid == pid)
 			return true;
 	return false;
 }
@@ -94,7 +84,7 @@ run_read(struct spawner *spawner, struct resolver_run *run)
 	ssize_t n = 0;
 
 	while (room > 0) {
-		n = read(run->out_fd, run->data + run->got, room);
+		n = read(run->errand.out_fd, run->data + run->got, room);
 		if (n <= 0)
 			break;
 		run->got += (size_t)n;
@@ -142,7 +132,7 @@ run_finish(struct spawner *spawner, struct resolver_run *run, int status)
 	uint8_t *data;
 
 	run_read(spawner, run);
-	if (run->killed)
+	if (run->errand.killed)
 		result.why = "the resolver did not answer within 5 s";
 	else if (WIFSIGNALED(status))
 		result.why = "the resolver crashed";
@@ -152,7 +142,7 @@ run_finish(struct spawner *spawner, struct resolver_run *run, int status)
 		result.data = run->data;
 	else
 		result.why = "the resolver's record is of another size";
-	result.refused = !run->killed && WIFEXITED(status) &&
+	result.refused = !run->errand.killed && WIFEXITED(status) &&
 			 WEXITSTATUS(status) == EXIT_FAILURE && result.why;
 	if (!result.data && !result.why)
 		result.why = "the resolver failed and did not say why";
@@ -167,16 +157,10 @@ static void
 run_on_end(struct spawner *spawner, void *userdata, uint32_t events)
 {
 	struct resolver_run *run = userdata;
-	siginfo_t info = { 0 };
 	int status;
 
-	if (waitid(P_PIDFD, (id_t)run->pidfd, &info,
-		   WEXITED | WNOHANG | __WALL) < 0 ||
-	    info.si_pid == 0)
-		return; /* not yet */
-	status = info.si_code == CLD_EXITED ? info.si_status << 8
-					    : info.si_status & 0x7f;
-	run_finish(spawner, run, status);
+	if (errand_reap(&run->errand, &status))
+		run_finish(spawner, run, status);
 }
 
 static int
@@ -195,7 +179,7 @@ run_fork(struct spawner *spawner, struct resolver_run *run, char *const *argv)
 
 	if (pipe2(out, O_CLOEXEC) < 0)
 		return -errno;
-	run->out_fd = out[0];
+	run->errand.out_fd = out[0];
 	if (pipe2(why, O_CLOEXEC) < 0) {
 		r = -errno;
 		close(out[1]);
@@ -203,27 +187,15 @@ run_fork(struct spawner *spawner, struct resolver_run *run, char *const *argv)
 	}
 	run->why_fd = why[0];
 	program.error_fd = why[1];
-	r = program_start(spawner, &program, &run->pid, &run->pidfd);
+	r = program_start(spawner, &program, &run->errand.pid,
+			  &run->errand.pidfd);
 	close(out[1]);
 	close(why[1]);
 	/* Our ends alone: the two of a pipe are two open files. */
-	if (r == 0 && (fcntl(run->out_fd, F_SETFL, O_NONBLOCK) < 0 ||
+	if (r == 0 && (fcntl(run->errand.out_fd, F_SETFL, O_NONBLOCK) < 0 ||
 		       fcntl(run->why_fd, F_SETFL, O_NONBLOCK) < 0))
 		r = -errno;
 	return r;
-}
-
-/* It cannot be watched: end it here, it has not been told of. */
-static void
-run_abandon(struct spawner *spawner, struct resolver_run *run)
-{
-	siginfo_t info;
-
-	if (run->pidfd >= 0) {
-		sys_pidfd_send_signal(run->pidfd, SIGKILL);
-		waitid(P_PIDFD, (id_t)run->pidfd, &info, WEXITED | __WALL);
-	}
-	run_close(spawner, run);
 }
 
 int
@@ -247,41 +219,29 @@ resolver_start(struct spawner *spawner, const struct resolver_order *order)
 	run->key = order->key;
 	run->size = order->size;
 	run->got = 0;
-	run->killed = false;
-	run->deadline_ms = clock_boottime_ms() + RESOLVER_TIMEOUT_MS;
-	run->pid_watch = (struct watch){ -1, run_on_end, run };
+	run->errand.watch = (struct watch){ -1, run_on_end, run };
 	run->out_watch = (struct watch){ -1, run_on_output, run };
 	r = run_fork(spawner, run, order->argv);
 	if (r == 0)
-		r = watch_add(&spawner->loop, &run->pid_watch, run->pidfd,
-			      EPOLLIN);
+		r = errand_watch(spawner, &run->errand, RESOLVER_TIMEOUT_MS);
 	if (r == 0)
-		r = watch_add(&spawner->loop, &run->out_watch, run->out_fd,
-			      EPOLLIN);
-	if (r < 0)
-		run_abandon(spawner, run);
-	else
+		r = watch_add(&spawner->loop, &run->out_watch,
+			      run->errand.out_fd, EPOLLIN);
+	if (r < 0) {
+		errand_abandon(spawner, &run->errand);
+		run_close(spawner, run);
+	} else {
 		defer_set_timer(spawner);
+	}
 	return r;
 }
 
-int64_t
-resolver_check_deadlines(struct spawner *spawner, int64_t now)
+void
+resolver_check_deadlines(struct spawner *spawner, int64_t now, int64_t *next)
 {
-	struct resolver_run *run;
-	int64_t next = 0;
 	size_t i;
 
-	for (i = 0; i < RESOLVER_RUNS; i++) {
-		run = &spawner->resolver.runs[i];
-		if (!run->fn || run->killed)
-			continue;
-		if (run->deadline_ms <= now) {
-			run->killed = true; /* its pidfd says the rest */
-			sys_pidfd_send_signal(run->pidfd, SIGKILL);
-		} else if (next == 0 || run->deadline_ms < next) {
-			next = run->deadline_ms;
-		}
-	}
-	return next;
+	for (i = 0; i < RESOLVER_RUNS; i++)
+		errand_check_deadline(&spawner->resolver.runs[i].errand, now,
+				      next);
 }

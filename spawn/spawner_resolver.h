@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "lib/err.h"
+#include "spawn/spawner_errand.h"
 #include "spawn/spawner_loop.h"
 
 #define RESOLVER_RUNS 8
@@ -35,13 +36,11 @@ typedef void (*resolver_fn)(struct spawner *spawner, uint32_t key,
 struct resolver_run {
 	resolver_fn fn; /* NULL = free */
 	uint32_t key;
-	pid_t pid;
-	int pidfd, out_fd, why_fd; /* owned */
-	int64_t deadline_ms;
-	bool killed;
+	struct errand errand;
+	int why_fd;	  /* owned */
 	uint8_t *data;	  /* owned; one byte more than size */
 	size_t size, got; /* got > size: too much came */
-	struct watch pid_watch, out_watch;
+	struct watch out_watch;
 };
 
 struct resolver {
@@ -67,7 +66,8 @@ struct resolver_order {
 };
 must_check int resolver_start(struct spawner *spawner,
 			      const struct resolver_order *order);
-/* Kill what is overdue; the deadline of the next, 0 = none. */
-int64_t resolver_check_deadlines(struct spawner *spawner, int64_t now);
+/* As errand_check_deadline(), of all runs. */
+void resolver_check_deadlines(struct spawner *spawner, int64_t now,
+			      int64_t *next);
 
 #endif

@@ -54,7 +54,6 @@ who_looked(struct spawner *spawner, uint64_t cookie, const struct look *look)
 	row->cookie = cookie;
 	row->used_at = ++spawner->whos.clock;
 	row->look = *look;
-	row->looked = true;
 }
 
 /*
@@ -74,10 +73,6 @@ who_take_look(const struct spawner *spawner, int connection,
 	confinement_peer_label(connection, who->label);
 	if (look->error < 0) {
 		who->confined = POLICY_CONFINED_ALL;
-		if (caller->pid > 0)
-			log_error(-look->error,
-				  "cannot look at process %d of a caller",
-				  caller->pid);
 		return 0;
 	}
 	memcpy(look->seen.label, who->label, sizeof(look->seen.label));
@@ -170,6 +165,7 @@ who_cookie(int connection)
 	return cookie;
 }
 
+/* Of a connection that is not known yet, or was forgotten. */
 static int
 who_make(struct spawner *spawner, const struct request *request, int connection,
 	 const struct caller *caller, struct who_row **ret)
@@ -188,11 +184,6 @@ who_make(struct spawner *spawner, const struct request *request, int connection,
 		ops_refuse(spawner, request, ERRCODE_INTERNAL,
 			   "the connection has no cookie (socket(7))");
 		return -EPERM;
-	}
-	row = who_find(&spawner->whos, cookie);
-	if (row && row->complete && row->who.uid == caller->uid) {
-		*ret = row;
-		return 0;
 	}
 	r = who_gather(spawner, request, cookie, caller, &user);
 	if (r < 0)
@@ -216,17 +207,18 @@ int
 who_get(struct spawner *spawner, const struct request *request, int connection,
 	struct caller *caller, const struct who **ret)
 {
-	unsigned int use =
-		request->type == OP_WHO ? ATTEST_TO_TELL : ATTEST_TO_ACT;
+	unsigned int flags = request->type == OP_WHO ? ATTEST_TELL : 0;
 	struct attest_refusal refusal = { 0 };
 	struct who_row *row;
 	int r;
 
 	row = who_find(&spawner->whos, who_cookie(connection));
 	if (row && row->complete)
-		use |= ATTEST_KNOWN;
-
-	r = attest_caller(connection, spawner->proc_fd, use, caller, &refusal);
+		flags |= ATTEST_KNOWN;
+	else
+		row = NULL;
+	r = attest_caller(connection, spawner->proc_fd, flags, caller,
+			  &refusal);
 	if (r < 0) {
 		ops_refuse_caller(spawner, request, &refusal);
 		return -EPERM;
@@ -235,9 +227,11 @@ who_get(struct spawner *spawner, const struct request *request, int connection,
 		defer_for_policy(spawner, request);
 		return -EINPROGRESS;
 	}
-	r = who_make(spawner, request, connection, caller, &row);
-	if (r < 0)
-		return r;
+	if (!row) {
+		r = who_make(spawner, request, connection, caller, &row);
+		if (r < 0)
+			return r;
+	}
 	row->used_at = ++spawner->whos.clock;
 	if (row->generation != spawner->policy.generation) {
 		who_match(spawner, caller, &row->who);

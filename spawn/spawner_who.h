@@ -26,8 +26,8 @@ struct spawner;
 struct who_row {
 	uint64_t cookie; /* 0 = free */
 	uint64_t used_at;
-	uint32_t generation;   /* of the policy */
-	bool looked, complete; /* look, then who as well */
+	uint32_t generation; /* of the policy */
+	bool complete;	     /* who as well as look */
 	struct look look;
 	struct who who;
 };

@@ -288,6 +288,7 @@ tests_integration_false_spawner_LDADD = libnsx-spawner.la libnsx-stage.la libnsx
 if HAVE_CMOCKA
 CORE_TESTS = \
 	tests/unit/test_container \
+	tests/unit/test_container_restart \
 	tests/unit/test_error \
 	tests/unit/test_events \
 	tests/unit/test_explain \
@@ -298,10 +299,15 @@ check_PROGRAMS += $(CORE_TESTS)
 TESTS += $(CORE_TESTS)
 CORE_TEST_CFLAGS = $(UNIT_CFLAGS) $(PROTOBUF_C_CFLAGS)
 CORE_TEST_LIBS = libnsx-daemon.la $(CMOCKA_LIBS)
-tests_unit_test_container_SOURCES = tests/unit/test_container.c \
-	tests/unit/core_fixture.c tests/unit/core_fixture.h
+CORE_FIXTURE = tests/unit/core_fixture.c tests/unit/core_fixture.h \
+	tests/unit/core_play.c
+tests_unit_test_container_SOURCES = tests/unit/test_container.c $(CORE_FIXTURE)
 tests_unit_test_container_CFLAGS = $(CORE_TEST_CFLAGS)
 tests_unit_test_container_LDADD = $(CORE_TEST_LIBS)
+tests_unit_test_container_restart_SOURCES = \
+	tests/unit/test_container_restart.c $(CORE_FIXTURE)
+tests_unit_test_container_restart_CFLAGS = $(CORE_TEST_CFLAGS)
+tests_unit_test_container_restart_LDADD = $(CORE_TEST_LIBS)
 tests_unit_test_error_SOURCES = tests/unit/test_error.c
 tests_unit_test_error_CFLAGS = $(CORE_TEST_CFLAGS)
 tests_unit_test_error_LDADD = $(CORE_TEST_LIBS)

@@ -175,11 +175,11 @@ def built_in(kind, tree, only):
 
 
 def suites(words, trees):
-    """(name, argv, extra environment) of every suite asked for."""
+    """(turn, (name, argv, extra environment)) of every suite asked for."""
     for word in words:
         if "=" in word:
             name, command = word.split("=", 1)
-            yield name, ["bash", "-c", command], {}
+            yield STEP, (name, ["bash", "-c", command], {})
             continue
         kind, rest = word.split("@", 1)
         tree, _, only = rest.partition(":")
@@ -188,30 +188,29 @@ def suites(words, trees):
             extra["NSX_SANITIZED"] = "1"
         for name, argv in built_in(kind, trees[tree],
                                    only.split(",") if only else ()):
-            yield f"{name}@{tree}", argv, extra
+            yield turn_of(argv), (f"{name}@{tree}", argv, extra)
 
 
-def is_alone(argv):
+STEP, BESIDE, ALONE = range(3)  # the order of their turns
+
+
+def turn_of(argv):
     """Does the suite's file say that nothing else may run beside it?"""
-    if not argv[-1].endswith(".py"):
-        return False
-    with open(argv[-1], encoding="utf-8") as f:
-        return any(line.startswith("ALONE = ") for line in f)
+    if argv[-1].endswith(".py"):
+        with open(argv[-1], encoding="utf-8") as f:
+            if any(line.startswith("ALONE = ") for line in f):
+                return ALONE
+    return BESIDE
 
 
-def run_all(todo, jobs, run):
-    """Call run(*row) of every row, as many at a time as its kind allows."""
-    steps = [row for row in todo if row[1][0] == "bash" and "@" not in row[0]]
-    rest = [row for row in todo if row not in steps]
-    alone = [row for row in rest if jobs > 1 and is_alone(row[1])]
-    for row in steps:
-        run(*row)
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for done in [pool.submit(run, *row) for row in rest
-                     if row not in alone]:
-            done.result()
-    for row in alone:
-        run(*row)
+def run_all(rows, jobs, run):
+    """Call run() of every (turn, suite), as many at a time as its turn has."""
+    for turn in (STEP, BESIDE, ALONE):
+        with concurrent.futures.ThreadPoolExecutor(
+                jobs if turn == BESIDE else 1) as pool:
+            for done in [pool.submit(run, *suite) for its, suite in rows
+                         if its == turn]:
+                done.result()
 
 
 def main():

@@ -54,6 +54,8 @@ int core_setup(void **state);
 int core_teardown(void **state);
 /* End and begin the core again on the same directory, as after a crash. */
 void core_restart(struct core_fixture *fixture);
+/* Turn the loop once, until something has happened. */
+void core_turn(struct core_fixture *fixture);
 /* Accept its connection and answer LIST (n entries by hand before) and PING. */
 void spawner_greet(struct core_fixture *fixture);
 /* Accept and stop at LIST, whose seq is then fixture->seq. */
@@ -65,6 +67,8 @@ void spawner_say_error(struct core_fixture *fixture, const char *step,
 		       int error);
 /* A real child that waits to be killed; CHILD with its pidfd. */
 void spawner_say_child(struct core_fixture *fixture, uint32_t seq);
+/* A child whose pidfd cannot be watched. */
+void spawner_say_child_unwatched(struct core_fixture *fixture, uint32_t seq);
 void spawner_say_entry(struct core_fixture *fixture, const char *id,
 		       bool execed, bool exited);
 struct status_answer {
@@ -99,5 +103,18 @@ int record_stage(const struct core_fixture *fixture, const char *id);
 /* Types of uid 0's events, as "created started ...". */
 const char *event_types(const struct core_fixture *fixture, char *buf,
 			size_t size);
+
+/* What STATUS may say. */
+extern const struct status_answer running, ended, died;
+/* Run up to the gate: CHILD and READY are said. The call. */
+uint64_t run_to_gate(struct core_fixture *fixture, const char *id);
+/* The child dies, and all that follows is asked and answered. */
+void end_it(struct core_fixture *fixture);
+uint64_t call_create(struct core_fixture *fixture, uid_t uid, const char *id);
+/* Created: its child waits at a gate by name. */
+uint64_t create(struct core_fixture *fixture, const char *id);
+
+#define CORE_TEST(name) \
+	cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
 
 #endif

@@ -10,37 +10,6 @@
 #include "daemon/spawner_client.h"
 #include "lib/fd.h"
 
-static const struct status_answer running = { .execed = true };
-static const struct status_answer ended = { .execed = true,
-					    .exited = true,
-					    .wait_status = 7 << 8 };
-static const struct status_answer died = { .exited = true, .wait_status = 9 };
-
-/* Run up to the gate: CHILD and READY are said. */
-static uint64_t
-run_to_gate(struct core_fixture *fixture, const char *id)
-{
-	uint64_t call = call_run(fixture, id, NULL);
-
-	spawner_expect(fixture, OP_START);
-	spawner_say_child(fixture, fixture->seq);
-	stage_say_ready(fixture);
-	stage_expect_gate(fixture);
-	return call;
-}
-
-static void
-end_it(struct core_fixture *fixture)
-{
-	child_kill(fixture);
-	spawner_expect(fixture, OP_STATUS);
-	spawner_say_status(fixture, &ended);
-	spawner_expect(fixture, OP_REAP);
-	spawner_say_done(fixture);
-	spawner_expect(fixture, OP_CGROUP_REMOVE);
-	spawner_say_done(fixture);
-}
-
 static void
 record_comes_before_each_step(void **state)
 {
@@ -225,35 +194,6 @@ repeated_key_gives_the_first_result(void **state)
 			 ENOSPC);
 }
 
-static uint64_t
-call_create(struct core_fixture *fixture, uid_t uid, const char *id)
-{
-	Nsexec__V1__CreateRequest request = NSEXEC__V1__CREATE_REQUEST__INIT;
-	Nsexec__V1__ContainerSpec spec = NSEXEC__V1__CONTAINER_SPEC__INIT;
-	Nsexec__V1__Process process = NSEXEC__V1__PROCESS__INIT;
-	ProtobufCBinaryData args = { 9, (uint8_t *)"/bin/true" };
-
-	process.n_args = 1;
-	process.args = &args;
-	spec.process = &process;
-	spec.id = (char *)id;
-	request.spec = &spec;
-	return call_as(fixture, uid, "Create", &request.base);
-}
-
-static uint64_t
-create(struct core_fixture *fixture, const char *id)
-{
-	uint64_t call = call_create(fixture, 0, id);
-
-	spawner_expect(fixture, OP_START);
-	assert_int_equal(fixture->boot.gate, GATE_NAMED);
-	spawner_say_child(fixture, fixture->seq);
-	stage_say_ready(fixture);
-	assert_false(answer_to(fixture, call)->failed);
-	return call;
-}
-
 static void
 gate_that_does_not_open_leaves_it_created(void **state)
 {
@@ -274,109 +214,6 @@ gate_that_does_not_open_leaves_it_created(void **state)
 	spawner_say_done(fixture);
 	stage_close(fixture); /* and the process has its memory: it executed */
 	assert_false(answer_to(fixture, start)->failed);
-}
-
-static void
-created_container_is_started_after_a_restart(void **state)
-{
-	struct core_fixture *fixture = *state;
-	uint8_t epoch[16];
-	uint64_t start;
-
-	create(fixture, "c");
-	memcpy(epoch, fixture->daemon.epoch, sizeof(epoch));
-	core_restart(fixture);
-	assert_memory_equal(epoch, fixture->daemon.epoch, sizeof(epoch));
-	spawner_say_entry(fixture, "c", false, false);
-	spawner_say_done(fixture);
-	spawner_expect(fixture, OP_PING);
-	spawner_say_done(fixture);
-	spawner_expect(fixture, OP_PIDFD);
-	spawner_say_error(fixture, "pidfd", ECHILD);
-	spawner_expect(fixture, OP_STATUS);
-	spawner_say_status(fixture, &(struct status_answer){ 0 });
-	start = call_id_only(fixture, "Start", "c");
-	spawner_expect(fixture, OP_OPEN);
-	spawner_say_done(fixture);
-	spawner_expect(fixture, OP_STATUS);
-	spawner_say_status(fixture, &running);
-	assert_false(answer_to(fixture, start)->failed);
-}
-
-static void
-intent_without_a_child_is_aborted_after_a_restart(void **state)
-{
-	struct core_fixture *fixture = *state;
-	const struct event *event;
-	char types[128];
-
-	call_run(fixture, "c", NULL);
-	spawner_expect(fixture, OP_START);
-	core_restart(fixture);
-	spawner_say_done(fixture);
-	spawner_expect(fixture, OP_PING);
-	spawner_say_done(fixture);
-	spawner_expect(fixture, OP_CGROUP_REMOVE);
-	assert_string_equal(event_types(fixture, types, sizeof(types)),
-			    "failed");
-	event = event_from(fixture->daemon.events, 0, 1);
-	assert_int_equal(event->error->code, ERRCODE_ABORTED_RESTART);
-	assert_true(event->error->retryable);
-}
-
-static void
-exit_while_away_is_told_after_a_restart(void **state)
-{
-	struct core_fixture *fixture = *state;
-	char types[128];
-
-	run_to_gate(fixture, "c");
-	core_restart(fixture);
-	spawner_say_entry(fixture, "c", true, true);
-	spawner_say_done(fixture);
-	spawner_expect(fixture, OP_PING);
-	spawner_say_done(fixture);
-	spawner_expect(fixture, OP_PIDFD);
-	spawner_say_error(fixture, "pidfd", ECHILD);
-	spawner_expect(fixture, OP_STATUS);
-	spawner_say_status(fixture, &ended);
-	spawner_expect(fixture, OP_REAP);
-	/* "created" was told before and is in the gap, "started" is new */
-	assert_string_equal(event_types(fixture, types, sizeof(types)),
-			    "started exited");
-}
-
-static void
-terminal_event_keeps_its_number_over_a_restart(void **state)
-{
-	struct core_fixture *fixture = *state;
-	const struct event *event;
-
-	run_to_gate(fixture, "c");
-	stage_close(fixture); /* and the process has its memory: it executed */
-	end_it(fixture);
-	assert_int_equal(event_last(fixture->daemon.events, 0), 3);
-	core_restart(fixture);
-	event = event_from(fixture->daemon.events, 0, 1);
-	assert_int_equal(event->type, EVENT_EXITED);
-	assert_int_equal(event->seq, 3);
-	assert_true(event_last(fixture->daemon.events, 0) > 3);
-}
-
-static void
-lost_spawner_refuses_starts_as_retryable(void **state)
-{
-	struct core_fixture *fixture = *state;
-	uint64_t call;
-
-	fixture->spawner_watch = watch_free(fixture->spawner_watch);
-	call = call_run(fixture, "c", NULL);
-	fd_close(&fixture->spawner);
-	spawner_accept(fixture);
-	spawner_say_done(fixture);
-	assert_int_equal(answer_to(fixture, call)->error.code,
-			 ERRCODE_ABORTED_RESTART);
-	assert_true(answer_to(fixture, call)->error.retryable);
 }
 
 static void
@@ -532,33 +369,26 @@ private_blocks_are_one_live_containers_alone(void **state)
 	free(identity);
 }
 
-#define TEST(name) \
-	cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(record_comes_before_each_step),
-		TEST(private_blocks_are_one_live_containers_alone),
-		TEST(the_gate_opens_with_child_and_created_comes_with_ready),
-		TEST(what_a_stage_said_before_a_reset_is_heard),
-		TEST(ready_may_come_before_child),
-		TEST(end_of_file_without_exec_is_no_start),
-		TEST(exec_failure_has_its_errno_and_path),
-		TEST(failure_before_child_kills_what_comes_later),
-		TEST(refusal_of_the_spawner_is_the_answer),
-		TEST(wait_is_answered_at_the_exit),
-		TEST(killed_task_that_stays_is_charged_until_it_is_gone),
-		TEST(repeated_key_gives_the_first_result),
-		TEST(gate_that_does_not_open_leaves_it_created),
-		TEST(created_container_is_started_after_a_restart),
-		TEST(intent_without_a_child_is_aborted_after_a_restart),
-		TEST(exit_while_away_is_told_after_a_restart),
-		TEST(terminal_event_keeps_its_number_over_a_restart),
-		TEST(lost_spawner_refuses_starts_as_retryable),
-		TEST(another_owner_sees_no_container),
-		TEST(delete_is_answered_when_nothing_is_left),
+		CORE_TEST(record_comes_before_each_step),
+		CORE_TEST(private_blocks_are_one_live_containers_alone),
+		CORE_TEST(
+			the_gate_opens_with_child_and_created_comes_with_ready),
+		CORE_TEST(what_a_stage_said_before_a_reset_is_heard),
+		CORE_TEST(ready_may_come_before_child),
+		CORE_TEST(end_of_file_without_exec_is_no_start),
+		CORE_TEST(exec_failure_has_its_errno_and_path),
+		CORE_TEST(failure_before_child_kills_what_comes_later),
+		CORE_TEST(refusal_of_the_spawner_is_the_answer),
+		CORE_TEST(wait_is_answered_at_the_exit),
+		CORE_TEST(killed_task_that_stays_is_charged_until_it_is_gone),
+		CORE_TEST(repeated_key_gives_the_first_result),
+		CORE_TEST(gate_that_does_not_open_leaves_it_created),
+		CORE_TEST(another_owner_sees_no_container),
+		CORE_TEST(delete_is_answered_when_nothing_is_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

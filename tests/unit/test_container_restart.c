@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Containers over a restart of nsexecd, and over the loss of the spawner. */
+#include "tests/unit/core_fixture.h"
+
+#include "daemon/container_table.h"
+#include "lib/fd.h"
+
+static void
+created_container_is_started_after_a_restart(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint8_t epoch[16];
+	uint64_t start;
+
+	create(fixture, "c");
+	memcpy(epoch, fixture->daemon.epoch, sizeof(epoch));
+	core_restart(fixture);
+	assert_memory_equal(epoch, fixture->daemon.epoch, sizeof(epoch));
+	spawner_say_entry(fixture, "c", false, false);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PIDFD);
+	spawner_say_error(fixture, "pidfd", ECHILD);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &(struct status_answer){ 0 });
+	start = call_id_only(fixture, "Start", "c");
+	spawner_expect(fixture, OP_OPEN);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &running);
+	assert_false(answer_to(fixture, start)->failed);
+}
+
+static void
+intent_without_a_child_is_aborted_after_a_restart(void **state)
+{
+	struct core_fixture *fixture = *state;
+	const struct event *event;
+	char types[128];
+
+	call_run(fixture, "c", NULL);
+	spawner_expect(fixture, OP_START);
+	core_restart(fixture);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_CGROUP_REMOVE);
+	assert_string_equal(event_types(fixture, types, sizeof(types)),
+			    "failed");
+	event = event_from(fixture->daemon.events, 0, 1);
+	assert_int_equal(event->error->code, ERRCODE_ABORTED_RESTART);
+	assert_true(event->error->retryable);
+}
+
+static void
+exit_while_away_is_told_after_a_restart(void **state)
+{
+	struct core_fixture *fixture = *state;
+	char types[128];
+
+	run_to_gate(fixture, "c");
+	core_restart(fixture);
+	spawner_say_entry(fixture, "c", true, true);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PIDFD);
+	spawner_say_error(fixture, "pidfd", ECHILD);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &ended);
+	spawner_expect(fixture, OP_REAP);
+	/* "created" was told before and is in the gap, "started" is new */
+	assert_string_equal(event_types(fixture, types, sizeof(types)),
+			    "started exited");
+}
+
+static void
+terminal_event_keeps_its_number_over_a_restart(void **state)
+{
+	struct core_fixture *fixture = *state;
+	const struct event *event;
+
+	run_to_gate(fixture, "c");
+	stage_close(fixture); /* and the process has its memory: it executed */
+	end_it(fixture);
+	assert_int_equal(event_last(fixture->daemon.events, 0), 3);
+	core_restart(fixture);
+	event = event_from(fixture->daemon.events, 0, 1);
+	assert_int_equal(event->type, EVENT_EXITED);
+	assert_int_equal(event->seq, 3);
+	assert_true(event_last(fixture->daemon.events, 0) > 3);
+}
+
+static void
+lost_spawner_refuses_starts_as_retryable(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t call;
+
+	fixture->spawner_watch = watch_free(fixture->spawner_watch);
+	call = call_run(fixture, "c", NULL);
+	fd_close(&fixture->spawner);
+	spawner_accept(fixture);
+	spawner_say_done(fixture);
+	assert_int_equal(answer_to(fixture, call)->error.code,
+			 ERRCODE_ABORTED_RESTART);
+	assert_true(answer_to(fixture, call)->error.retryable);
+}
+
+/* The question was lost with the spawner; init still waits at its gate. */
+static void
+start_whose_spawner_died_is_told_to_try_again(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t start;
+
+	create(fixture, "c");
+	start = call_id_only(fixture, "Start", "c");
+	spawner_expect(fixture, OP_OPEN);
+	fixture->spawner_watch = watch_free(fixture->spawner_watch);
+	fd_close(&fixture->spawner);
+	spawner_accept(fixture);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	assert_int_equal(answer_to(fixture, start)->error.code,
+			 ERRCODE_ABORTED_RESTART);
+	assert_true(answer_to(fixture, start)->error.retryable);
+	assert_int_equal(record_stage(fixture, "c"),
+			 NSEXEC__RECORD__STAGE__CREATED);
+	start = call_id_only(fixture, "Start", "c");
+	spawner_expect(fixture, OP_OPEN);
+	spawner_say_done(fixture);
+	stage_close(fixture);
+	assert_false(answer_to(fixture, start)->failed);
+}
+
+/* The gate was open when the spawner died: the start counts. */
+static void
+start_whose_gate_was_open_when_the_spawner_died_is_one(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t start;
+
+	create(fixture, "c");
+	start = call_id_only(fixture, "Start", "c");
+	spawner_expect(fixture, OP_OPEN);
+	fixture->spawner_watch = watch_free(fixture->spawner_watch);
+	fd_close(&fixture->spawner);
+	spawner_accept(fixture);
+	spawner_say_done(fixture);
+	stage_close(fixture);
+	assert_false(answer_to(fixture, start)->failed);
+}
+
+static void
+end_of_a_child_that_cannot_be_watched_is_asked_for(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t call = call_run(fixture, "c", NULL);
+	char types[128];
+
+	spawner_expect(fixture, OP_START);
+	spawner_say_child_unwatched(fixture, fixture->seq);
+	stage_say_ready(fixture);
+	stage_expect_gate(fixture);
+	stage_close(fixture);
+	assert_false(answer_to(fixture, call)->failed);
+	child_kill(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &ended);
+	spawner_expect(fixture, OP_REAP);
+	assert_string_equal(event_types(fixture, types, sizeof(types)),
+			    "created started exited");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CORE_TEST(created_container_is_started_after_a_restart),
+		CORE_TEST(intent_without_a_child_is_aborted_after_a_restart),
+		CORE_TEST(exit_while_away_is_told_after_a_restart),
+		CORE_TEST(terminal_event_keeps_its_number_over_a_restart),
+		CORE_TEST(lost_spawner_refuses_starts_as_retryable),
+		CORE_TEST(start_whose_spawner_died_is_told_to_try_again),
+		CORE_TEST(
+			start_whose_gate_was_open_when_the_spawner_died_is_one),
+		CORE_TEST(end_of_a_child_that_cannot_be_watched_is_asked_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
