@@ -65,29 +65,15 @@ identity_attach(const struct identity *identity, struct rpc_caller *caller)
 const struct policy_rights *
 identity_rights(const struct rpc_caller *caller)
 {
-	static const struct policy_rights ordinary = {
-		.no_new_privs = true,
-		.verbs = POLICY_VERBS_ORDINARY,
-		.create_kinds = UINT32_MAX,
-		.join_kinds = UINT32_MAX,
-		.rule = -1,
-		.name = "default",
-		.source = "built-in",
-	};
-	static const struct policy_rights admin = {
-		.admin = true,
-		.verbs = POLICY_VERBS_ALL,
-		.create_kinds = UINT32_MAX,
-		.join_kinds = UINT32_MAX,
-		.any_join_owner = true,
-		.rule = -1,
-		.name = "default",
-		.source = "built-in",
-	};
+	/* Of whom nothing is known nothing is allowed. */
+	static const struct policy_rights none = { .no_new_privs = true,
+						   .rule = -1,
+						   .name = "unknown",
+						   .source = "built-in" };
 
 	if (caller->identity)
 		return &caller->identity->who.rights;
-	return caller->admin ? &admin : &ordinary;
+	return &none;
 }
 
 struct viewer

@@ -123,10 +123,6 @@ peer_ask(struct peer *peer)
 	struct server *server = peer->server;
 	int r;
 
-	if (!server->config.ask) {
-		peer_release(peer);
-		return;
-	}
 	r = server->config.ask(server->daemon, peer->caller.peer_id, peer->fd);
 	/* without a spawner: asked when there is one */
 	if (r < 0 && r != -ENOTCONN && !peer->identity)

@@ -113,13 +113,12 @@ struct server_config {
 					     const struct rpc_caller *caller);
 	/*
 	 * Ask who this connection is; server_identify() brings the answer. 0,
-	 * -ENOTCONN: asked again by server_ask_again(); NULL: nobody is asked,
-	 * a caller is his uid and uid 0 the admin (tests).
+	 * -ENOTCONN: asked again by server_ask_again().
 	 */
 	int (*ask)(struct daemon *daemon, uint64_t peer_id, int fd);
 	/* For that answer, 0: 20 s. */
 	int ask_timeout_ms;
-	/* Bounds without a rule; NULL if ask is. */
+	/* Bounds without a rule. */
 	const struct owner_limits *initial_limits;
 	/* A frame begun and not finished; 0: 30 s. */
 	int frame_timeout_ms;

@@ -75,9 +75,7 @@ server_peer_credentials(const struct server *server, int fd,
 	*ret = (struct rpc_caller){ .uid = cred.uid,
 				    .gid = cred.gid,
 				    .pid = cred.pid,
-				    .owner = cred.uid,
-				    .admin = !server->config.ask &&
-					     cred.uid == 0 };
+				    .owner = cred.uid };
 	return 0;
 }
 
@@ -110,13 +108,10 @@ find_overflow_uid(void)
  * will be, so that nobody's unanswered connections take all places.
  */
 static enum peer_place
-server_first_place(const struct server *server, const struct rpc_caller *caller,
-		   const struct owner *owner)
+server_first_place(const struct server *server, const struct rpc_caller *caller)
 {
 	unsigned int max = server->config.max_connections;
 
-	if (!server->config.ask)
-		return server_find_place(server, caller, owner);
 	if (caller->uid != 0)
 		max -= max / 20;
 	return server->n_peers < max ? PEER_WITHIN : PEER_OVER_ALL;
@@ -136,7 +131,7 @@ server_take_connection(struct server *server, int fd)
 	owner = owner_get(server, caller.owner);
 	if (!owner)
 		return;
-	place = server_first_place(server, &caller, owner);
+	place = server_first_place(server, &caller);
 	if ((place != PEER_WITHIN &&
 	     !server_has_surplus_place(server, owner)) ||
 	    (caller.uid != 0 && owner->n_held >= SERVER_HELD_OWNER_MAX)) {

@@ -84,8 +84,8 @@ sys_openat2(int dir_fd, const char *path, uint64_t flags, uint64_t mode,
 static inline int
 sys_signal_default(int number)
 {
-	/* struct sigaction as the kernel has it: handler, flags, restorer and 64
-	 * bits of mask; SIG_DFL is 0. */
+	/* struct sigaction as the kernel has it: handler, flags, restorer and
+	 * 64 bits of mask; SIG_DFL is 0. */
 	static const uint64_t none[4];
 	long r = syscall(SYS_rt_sigaction, number, none, NULL, (size_t)8);
 

@@ -11,6 +11,7 @@
 
 #include "daemon/config.h"
 #include "lib/fd.h"
+#include "proto/who.h"
 
 #define DEADLINE_MS 20000
 #define SERVICE "nsexec.v1.Nsexec"
@@ -124,16 +125,37 @@ static const struct rpc_method methods[] = {
 	{ 0 },
 };
 
+static const struct owner_limits of_anybody = {
+	.connections = 10,
+	.requests = 10,
+	.queued_bytes = 4u << 20,
+};
+
 static const struct owner_limits *
 limits(const struct daemon *daemon, const struct rpc_caller *caller)
 {
-	static const struct owner_limits of_anybody = {
-		.connections = 10,
-		.requests = 10,
-		.queued_bytes = 4u << 20,
-	};
-
 	return caller->admin ? NULL : &of_anybody;
+}
+
+/* A spawner that answers at once: the uid, and what it has without a policy. */
+static int
+identify(struct daemon *daemon, uint64_t peer_id, int fd)
+{
+	socklen_t size = sizeof(struct ucred);
+	struct policy_subject subject;
+	struct who who = { .size = sizeof(who) };
+	struct ucred cred;
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size),
+			 0);
+	who.uid = who.resolved.uid = who.resolved.owner = cred.uid;
+	who.gid = cred.gid;
+	subject = (struct policy_subject){ .uid = cred.uid,
+					   .owner = cred.uid,
+					   .gid = cred.gid };
+	policy_match(NULL, &subject, &who.rights);
+	server_identify(daemon->server, peer_id, &who, NULL);
+	return 0;
 }
 
 static int
@@ -183,6 +205,8 @@ fixture_new(void **state, const struct server_config *config)
 	own.methods = methods;
 	own.stream_drained = on_drained;
 	own.limits = limits;
+	own.ask = identify;
+	own.initial_limits = &of_anybody;
 	assert_int_equal(loop_new(&fixture->daemon.loop), 0);
 	assert_int_equal(watch_new_timer(fixture->daemon.loop, on_deadline,
 					 fixture, &fixture->deadline),
