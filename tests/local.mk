@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	tests/expected_skips.txt \
 	tests/run.py \
 	tests/lib/build.sh tests/lib/harness.py tests/lib/pb.py \
+	tests/lib/stuck_fuse.py \
 	tests/lib/systemd_box.sh tests/lib/ttrpc_client.py \
 	tests/lint/allow.txt tests/lint/lint.py
 

@@ -72,13 +72,6 @@ class RightsCase(TestCase):
         for name in self.ctl("list", "-q").lines():
             self.ctl("delete", "-f", name)
 
-    def refused(self, code, text, *args, **keywords):
-        result = self.ctl(*args, **keywords)
-        self.assertIn(f"[{code}]", result.err, result)
-        self.assertIn(text, result.err, result)
-        self.assertNotEqual(result.code, 0)
-        return result
-
     def rows(self, name, user, which="uid"):
         pid = self.ctl_ok("state", name, user=user).json()["pid"]
         with open(f"/proc/{pid}/{which}_map", encoding="ascii") as f:
@@ -113,13 +106,15 @@ class OnlySubuid(RightsCase):
         self.ctl_ok("run", "--new", "user", "--map-users",
                     f"0:{BOB}:1,1:2000000:65536", "--map-groups",
                     f"0:{BOB}:1", "--", "/bin/true", user=BOB)
-        self.refused("MAP_DENIED", "not delegated", "run", "--new", "user",
-                     "--map-users", f"0:{BOB}:1,1:{SUB}:1", "--map-groups",
-                     f"0:{BOB}:1", "--", "/bin/true", user=BOB)
+        self.ctl_refused("MAP_DENIED", "not delegated", "run", "--new", "user",
+                         "--map-users", f"0:{BOB}:1,1:{SUB}:1",
+                         "--map-groups", f"0:{BOB}:1", "--", "/bin/true",
+                         user=BOB)
 
     def test_without_delegation_auto_says_what_to_do(self):
-        self.refused("MAP_INVALID", "usermod --add-subuids", "run", "--new",
-                     "user", "--map-auto", "--", "/bin/true", user=CAROL)
+        self.ctl_refused("MAP_INVALID", "usermod --add-subuids", "run",
+                         "--new", "user", "--map-auto", "--", "/bin/true",
+                         user=CAROL)
 
     def test_private_blocks_are_disjoint_and_free_again(self):
         for name in ("one", "two"):
@@ -128,12 +123,12 @@ class OnlySubuid(RightsCase):
                         user=ALICE)
         firsts = {self.rows(name, ALICE)[1][1:] for name in ("one", "two")}
         self.assertEqual(firsts, {(SUB, 65536), (SUB + 65536, 65536)})
-        self.refused("QUOTA", "2 used", "run", "--new", "user",
-                     "--map-auto-private", "--", "/bin/true", user=ALICE)
+        self.ctl_refused("QUOTA", "2 used", "run", "--new", "user",
+                         "--map-auto-private", "--", "/bin/true", user=ALICE)
         # On record: another nsexecd knows of them.
         self.nsx.kill_nsexecd()
-        self.refused("QUOTA", "2 used", "run", "--new", "user",
-                     "--map-auto-private", "--", "/bin/true", user=ALICE)
+        self.ctl_refused("QUOTA", "2 used", "run", "--new", "user",
+                         "--map-auto-private", "--", "/bin/true", user=ALICE)
         self.ctl_ok("kill", "-s", "KILL", "one", user=ALICE)
         self.ctl_ok("wait", "one", user=ALICE)
         self.ctl_ok("run", "--new", "user", "--map-auto-private", "--",
@@ -152,7 +147,7 @@ class OnlySubuid(RightsCase):
         with open(f"/proc/{pid}/cgroup", encoding="ascii") as f:
             self.assertIn(f"/u{ALICE}/", f.read())
         # Another's are as absent to both.
-        self.refused("NOT_FOUND", "", "state", "hers", user=BOB)
+        self.ctl_refused("NOT_FOUND", "", "state", "hers", user=BOB)
         self.assertEqual(self.ctl_ok("list", "-q", user=2000007).lines(), [])
 
     def test_ids_of_containers_tell_nothing_of_others(self):
@@ -235,24 +230,25 @@ class Policy(RightsCase):
         os.kill(self.nsx.spawner_pid(), signal.SIGHUP)
 
     def test_verbs_kinds_and_quotas_are_narrowed_by_the_rule_named(self):
-        self.refused("PERMISSION_DENIED", "bob-looks", "run", "--",
-                     "/bin/true", user=BOB)
+        self.ctl_refused("PERMISSION_DENIED", "bob-looks", "run", "--",
+                         "/bin/true", user=BOB)
         self.ctl_ok("list", user=BOB)
-        self.refused("PERMISSION_DENIED", "carol-small", "run", "--new",
-                     "user,net", "--map-root-user", "--", "/bin/true",
-                     user=CAROL)
+        self.ctl_refused("PERMISSION_DENIED", "carol-small", "run", "--new",
+                         "user,net", "--map-root-user", "--", "/bin/true",
+                         user=CAROL)
         self.ctl_ok("run", "-d", "--new", "user", "--map-root-user", "--",
                     "/bin/sleep", "60", user=CAROL)
-        self.refused("QUOTA", "1", "run", "--", "/bin/true", user=CAROL)
+        self.ctl_refused("QUOTA", "1", "run", "--", "/bin/true", user=CAROL)
 
     def test_extras_are_granted(self):
         self.ctl_ok("run", "--new", "user", "--map-users",
                     f"0:{ALICE}:1,1:5000000:100", "--map-groups",
                     f"0:{ALICE}:1,1:5000000:100", "--", "/bin/true",
                     user=ALICE)
-        self.refused("MAP_DENIED", "", "run", "--new", "user", "--map-users",
-                     f"0:{ALICE}:1,1:5000000:101", "--map-groups",
-                     f"0:{ALICE}:1", "--", "/bin/true", user=ALICE)
+        self.ctl_refused("MAP_DENIED", "", "run", "--new", "user",
+                         "--map-users", f"0:{ALICE}:1,1:5000000:101",
+                         "--map-groups", f"0:{ALICE}:1", "--", "/bin/true",
+                         user=ALICE)
         done = self.run_as(("unshare", "-n", *Confined.AS_ALICE), "run", "--",
                            "/bin/true")
         self.assertEqual(done.returncode, 0, done)
@@ -274,8 +270,8 @@ class Policy(RightsCase):
             self.write("{ no policy")
             self.reload()
             wait_for(lambda: "policy" in self.nsx.log(), 10, "a line of it")
-            self.refused("PERMISSION_DENIED", "bob-looks", "run", "--",
-                         "/bin/true", user=BOB)
+            self.ctl_refused("PERMISSION_DENIED", "bob-looks", "run", "--",
+                             "/bin/true", user=BOB)
             self.write([])
             self.reload()
             wait_for(lambda: self.ctl("run", "--", "/bin/true",

@@ -101,13 +101,6 @@ class RootlessCase(TestCase):
             return [pid for pid in map(int, f.read().split())
                     if pid != self.nsx.nsexecd_pid()]
 
-    def refused(self, code, text, *args, **keywords):
-        result = self.ctl(*args, **keywords)
-        self.assertIn(f"[{code}]", result.err, result)
-        self.assertIn(text, result.err, result)
-        self.assertNotEqual(result.code, 0)
-        return result
-
 
 class OneUser(RootlessCase):
 
@@ -140,12 +133,12 @@ class OneUser(RootlessCase):
                                 ["11", "300100", "5"], ["deny"]])
 
     def test_ids_of_others_are_refused_in_the_words_of_newuidmap(self):
-        self.refused("MAP_DENIED", "newuidmap", "run", "--new", "user",
-                     "--map-users", "0:0:1", "--map-groups", f"0:{UID}:1",
-                     "--", "true")
-        self.refused("MAP_DENIED", "newgidmap", "run", "--new", "user",
-                     "--map-users", f"0:{UID}:1", "--map-groups",
-                     "0:399999:2", "--", "true")
+        self.ctl_refused("MAP_DENIED", "newuidmap", "run", "--new", "user",
+                         "--map-users", "0:0:1", "--map-groups", f"0:{UID}:1",
+                         "--", "true")
+        self.ctl_refused("MAP_DENIED", "newgidmap", "run", "--new", "user",
+                         "--map-users", f"0:{UID}:1", "--map-groups",
+                         "0:399999:2", "--", "true")
 
     def test_life_of_a_container(self):
         self.ctl_ok("create", "--name", "c", "--new", "user,pid", "--map-root",
@@ -208,8 +201,8 @@ class OneUser(RootlessCase):
         self.assertEqual(os.stat(sock).st_mode & 0o777, 0o600)
         self.assertEqual(self.ctl("version", user=UID + 1).code, 5)
         # Root passes the file's mode, and gets nothing all the same.
-        self.refused("PERMISSION_DENIED", "its own user alone", "run", "--",
-                     "true", user=0)
+        self.ctl_refused("PERMISSION_DENIED", "its own user alone", "run",
+                         "--", "true", user=0)
 
     def test_other_groups_than_its_own_are_not_served(self):
         done = subprocess.run(
@@ -221,8 +214,8 @@ class OneUser(RootlessCase):
         self.assertEqual(done.returncode, 125)
 
     def test_namespaces_without_a_user_namespace_are_refused(self):
-        self.refused("NEED_USERNS", "user", "run", "--new", "net", "--",
-                     "true")
+        self.ctl_refused("NEED_USERNS", "user", "run", "--new", "net", "--",
+                         "true")
 
     def test_features_and_doctor_say_what_is_less(self):
         features = self.ctl_ok("features").json()
@@ -243,8 +236,8 @@ class WithoutTools(RootlessCase):
     def test_own_id_works_and_the_rest_names_what_is_missing(self):
         self.ctl_ok("run", "--new", "user", "--map-root-user", "--",
                     "/bin/true")
-        self.refused("MAP_DENIED", "package uidmap", "run", "--new", "user",
-                     "--map-auto", "--", "/bin/true")
+        self.ctl_refused("MAP_DENIED", "package uidmap", "run", "--new",
+                         "user", "--map-auto", "--", "/bin/true")
 
 
 class Limited(Rootless):
@@ -287,8 +280,8 @@ class NamespacesCounted(RootlessCase):
     def test_row43_a_limit_of_the_kernel_is_ns_limit(self):
         self.ctl_ok("run", "--new", "user,uts", "--map-root-user", "--",
                     "/bin/true")
-        self.refused("NS_LIMIT", "", "run", "--new", "user,net",
-                     "--map-root-user", "--", "/bin/true")
+        self.ctl_refused("NS_LIMIT", "", "run", "--new", "user,net",
+                         "--map-root-user", "--", "/bin/true")
 
 
 class DelegatedCgroup(RootlessCase):

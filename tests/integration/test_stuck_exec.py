@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "lib"))
 # pylint: disable=wrong-import-position
 from harness import ORDINARY_UID, SLOW, TestCase, main, wait_for  # noqa: E402
+from stuck_fuse import StuckFuse  # noqa: E402
 
 OTHER_UID = ORDINARY_UID + 1
 # Opens the file close-on-exec and executes: for ever.
@@ -36,30 +36,13 @@ os.execv('/bin/sleep', ['sleep', '600'])
 """
 
 
-class StuckInExec(TestCase):
+class StuckInExec(StuckFuse, TestCase):
     AUDIT = False
 
     def setUp(self):
-        self.need("/dev/fuse", os.path.exists("/dev/fuse"))
         super().setUp()
-        self.mount = tempfile.mkdtemp(prefix="nsxfuse-")
-        os.chmod(self.mount, 0o755)
-        self.server = subprocess.Popen(
-            [sys.executable, os.path.join(HERE, "fuse_stuck.py"), self.mount],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.addCleanup(self.end_server)
-        self.need("a mountable /dev/fuse",
-                  self.server.stdout.readline() == b"ready\n")
+        self.mount_stuck_file()
         self.file = os.path.join(self.mount, "stuck")
-
-    def end_server(self):
-        self.server.kill()
-        self.server.wait()
-        self.server.stdout.close()
-        self.server.stderr.close()
-        subprocess.run(["umount", "-l", self.mount], check=False,
-                       stderr=subprocess.DEVNULL)
-        os.rmdir(self.mount)
 
     def undisturbed(self):
         """Whatever another user asks is answered at once."""

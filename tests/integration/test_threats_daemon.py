@@ -26,6 +26,7 @@ from harness import (ORDINARY_UID, SLOW, TOP, TestCase, all_children, alive,
                      fd_kinds, main, proc_state, wait_for)
 from hostile_frames import VERSION, header
 from pb import Schema
+from stuck_fuse import StuckFuse
 from test_fairness import acting_as, user_client
 from ttrpc_client import API, Client, Closed, RpcError
 
@@ -285,31 +286,10 @@ class Row04Strings(RowCase):
             self.ctl("delete", "-f", name)
 
 
-class FuseCase(RowCase):
-    """An ordinary user's FUSE file: whoever closes it last waits for ever."""
-
+class FuseCase(StuckFuse, RowCase):
     def setUp(self):
-        if not os.path.exists("/dev/fuse"):
-            self.skipTest("needs /dev/fuse")
         super().setUp()
-        self.mount = tempfile.mkdtemp(prefix="nsxfuse-")
-        self.server = subprocess.Popen(
-            [sys.executable, os.path.join(HERE, "fuse_stuck.py"), self.mount],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.addCleanup(self.end_server)
-        if self.server.stdout.readline() != b"ready\n":
-            self.skipTest("needs a mountable /dev/fuse: " +
-                          self.server.stderr.read().decode().strip())
-
-    def end_server(self):
-        """The kernel aborts the connection: all who wait are let go."""
-        self.server.kill()
-        self.server.wait()
-        self.server.stdout.close()
-        self.server.stderr.close()
-        subprocess.run(["umount", "-l", self.mount], check=False,
-                       stderr=subprocess.DEVNULL)
-        os.rmdir(self.mount)
+        self.mount_stuck_file()
 
     # Sends the file on the socket named, and keeps it until it is killed.
     SENDER = """

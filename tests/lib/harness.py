@@ -496,6 +496,14 @@ class TestCase(unittest.TestCase):
                          f"{self.nsx.log()}")
         return result
 
+    def ctl_refused(self, code, text, *args, **keywords):
+        """nsexecctl that must be refused with this code and text."""
+        result = self.nsx.ctl(*args, **keywords)
+        self.assertIn(f"[{code}]", result.err, result)
+        self.assertIn(text, result.err, result)
+        self.assertNotEqual(result.code, 0)
+        return result
+
     def need(self, name, present):
         """Skip with a name that tests/expected_skips.txt can list."""
         if not present:
