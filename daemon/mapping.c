@@ -20,38 +20,43 @@ add_ranges(struct mapping_ranges *to, const struct idmap_range *ranges,
 		to->ranges[to->n++] = ranges[i];
 }
 
+/* What is delegated to him, if it may be used, then what the policy adds. */
+static void
+collect(const struct idmap_rights *delegated, const struct idmap_range *extra,
+	size_t n_extra, struct mapping_ranges *ret)
+{
+	ret->why_none = delegated->why_none;
+	if (!delegated->why_none)
+		add_ranges(ret, delegated->ranges, delegated->n_ranges);
+	add_ranges(ret, extra, n_extra);
+}
+
 void
 mapping_uid_ranges(const struct identity *identity, struct mapping_ranges *ret)
 {
-	struct idmap_rights rights;
+	struct idmap_rights delegated;
 
 	*ret = (struct mapping_ranges){ .n = 0 };
 	if (!identity)
 		return;
 	idmap_rights_uid(&identity->who.resolved, identity->who.uid,
-			 identity->who.gid, &rights);
-	ret->why_none = rights.why_none;
-	if (!rights.why_none)
-		add_ranges(ret, rights.ranges, rights.n_ranges);
-	add_ranges(ret, identity->who.rights.uid_ranges,
-		   identity->who.rights.n_uid_ranges);
+			 identity->who.gid, &delegated);
+	collect(&delegated, identity->who.rights.uid_ranges,
+		identity->who.rights.n_uid_ranges, ret);
 }
 
 void
 mapping_gid_ranges(const struct identity *identity, struct mapping_ranges *ret)
 {
-	struct idmap_rights rights;
+	struct idmap_rights delegated;
 
 	*ret = (struct mapping_ranges){ .n = 0 };
 	if (!identity)
 		return;
 	idmap_rights_gid(&identity->who.resolved, identity->who.uid,
-			 identity->who.gid, &rights);
-	ret->why_none = rights.why_none;
-	if (!rights.why_none)
-		add_ranges(ret, rights.ranges, rights.n_ranges);
-	add_ranges(ret, identity->who.rights.gid_ranges,
-		   identity->who.rights.n_gid_ranges);
+			 identity->who.gid, &delegated);
+	collect(&delegated, identity->who.rights.gid_ranges,
+		identity->who.rights.n_gid_ranges, ret);
 }
 
 /* The highest id of our own user namespace (/proc/self/uid_map). */
