@@ -444,7 +444,10 @@ part_envelope(struct part *part, const struct envelope *from)
 	return part_channel(part, from);
 }
 
-/* The request's own bytes, packed again, as a number for its key. */
+/*
+ * The request's own bytes, packed again, as a number for its key. Without the
+ * token, which names the channel of one attempt: another attempt has another.
+ */
 static int
 request_hash(struct part *part, const ProtobufCMessage *message)
 {
@@ -475,6 +478,7 @@ request_create(const Nsexec__V1__CreateRequest *request, struct spec *spec,
 {
 	struct part part = { spec, error };
 	struct envelope envelope = ENVELOPE(request);
+	Nsexec__V1__CreateRequest same = *request;
 	int r;
 
 	envelope.has_key = request->has_key;
@@ -482,8 +486,9 @@ request_create(const Nsexec__V1__CreateRequest *request, struct spec *spec,
 	r = part_envelope(&part, &envelope);
 	if (r == 0)
 		r = part_container(&part, request->spec);
+	same.has_fd_token = false;
 	if (r == 0 && spec->has_key)
-		r = request_hash(&part, &request->base);
+		r = request_hash(&part, &same.base);
 	return r;
 }
 
@@ -493,6 +498,7 @@ request_run(const Nsexec__V1__RunRequest *request, struct spec *spec,
 {
 	struct part part = { spec, error };
 	struct envelope envelope = ENVELOPE(request);
+	Nsexec__V1__RunRequest same = *request;
 	int r;
 
 	envelope.has_key = request->has_key;
@@ -500,8 +506,9 @@ request_run(const Nsexec__V1__RunRequest *request, struct spec *spec,
 	r = part_envelope(&part, &envelope);
 	if (r == 0)
 		r = part_container(&part, request->spec);
+	same.has_fd_token = false;
 	if (r == 0 && spec->has_key)
-		r = request_hash(&part, &request->base);
+		r = request_hash(&part, &same.base);
 	return r;
 }
 

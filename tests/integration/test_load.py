@@ -260,6 +260,21 @@ class Gone(RpcCase):
         self.assertEqual(caught.exception.detail.get("code"), "CONFLICT")
         self.settle()
 
+    def test_repeated_key_is_the_same_request_over_another_fd_channel(self):
+        made = spec("/bin/true")
+        made["process"]["fds"] = [{"fd_index": 0, "number": 3, "name": b"o"}]
+        key = os.urandom(16)
+        found = []
+        for _ in range(2):
+            with open("/dev/null", "wb") as null:
+                token, channel = self.client.pass_fds([null.fileno()])
+            found.append(self.client.call("Run", {
+                "spec": made, "key": key, "fd_token": token,
+                "n_fds": 1})["info"]["id"])
+            channel.close()
+        self.assertEqual(*found)
+        self.settle()
+
 
 if __name__ == "__main__":
     main()
