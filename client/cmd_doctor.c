@@ -287,7 +287,7 @@ static void
 check_instance(struct ctl *ctl, struct finding *finding)
 {
 	struct nsexec_version *version = NULL;
-	bool rootless = false, cgroups = true;
+	bool rootless = false, cgroups = true, bounds = true;
 
 	if (!ctl->nsexec || nsexec_version(ctl->nsexec, &version) < 0) {
 		find(finding, LEVEL_WARN, "see daemon", "not known");
@@ -300,8 +300,19 @@ check_instance(struct ctl *ctl, struct finding *finding)
 			rootless = feature->present;
 		if (strcmp(feature->name, "container-cgroups") == 0)
 			cgroups = feature->present;
+		if (strncmp(feature->name, "quota-", 6) == 0)
+			bounds &= feature->present;
 	}
 	nsexec_version_free(version);
+	if (!rootless && !bounds) {
+		find(finding, LEVEL_WARN,
+		     "the policy's quotas tasks and memory_mib: give the "
+		     "spawner's cgroup the controllers pids and memory of "
+		     "cgroup v2 (Delegate=yes, or --cgroup-root)",
+		     "as root; tasks or memory of a user's containers together "
+		     "have no limit");
+		return;
+	}
 	find(finding, cgroups ? LEVEL_OK : LEVEL_WARN,
 	     "kill --all and delete of containers without a pid namespace "
 	     "whose processes leave the tree; limits: run it with cgroups "

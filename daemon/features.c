@@ -22,6 +22,7 @@
 #include "lib/sys.h"
 #include "lib/util.h"
 #include "proto/nsplan.h"
+#include "proto/who.h"
 
 #define PIDFS_MAGIC 0x50494446
 #define MFD_EXEC_FLAG 0x0010u /* linux/memfd.h of Linux 6.3 */
@@ -153,14 +154,16 @@ static const struct {
 
 /* What a caller gets here, whatever the kernel could do. */
 static size_t
-features_of_instance(const struct config *config, struct feature *features,
-		     size_t max)
+features_of_instance(const struct config *config, uint32_t bounds,
+		     struct feature *features, size_t max)
 {
 	const struct feature rows[] = {
 		{ "rootless", config->rootless, "" },
 		{ "other-users", !config->rootless, "" },
 		{ "container-cgroups", !config->no_cgroups, "" },
 		{ "delegated-ids-without-uidmap", !config->rootless, "" },
+		{ "quota-tasks", bounds & WHO_BOUND_TASKS, "" },
+		{ "quota-memory", bounds & WHO_BOUND_MEMORY, "" },
 	};
 	size_t n;
 
@@ -176,8 +179,8 @@ features_of_instance(const struct config *config, struct feature *features,
 }
 
 size_t
-features_probe(const struct config *config, struct feature *features,
-	       size_t max)
+features_probe(const struct config *config, uint32_t bounds,
+	       struct feature *features, size_t max)
 {
 	size_t n = 0;
 
@@ -197,5 +200,5 @@ features_probe(const struct config *config, struct feature *features,
 		features[n].detail[0] = '\0';
 		features[n].present = probes[i].probe(features[n].detail);
 	}
-	return n + features_of_instance(config, features + n, max - n);
+	return n + features_of_instance(config, bounds, features + n, max - n);
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define FEATURE_DETAIL_MAX 64
 
@@ -19,8 +20,11 @@ struct feature {
 	char detail[FEATURE_DETAIL_MAX]; /* may be empty */
 };
 
-/* Probe all into features; returns their number, at most max. */
-size_t features_probe(const struct config *config, struct feature *features,
-		      size_t max);
+/*
+ * Probe all into features; returns their number, at most max. bounds:
+ * WHO_BOUND_* of who asks.
+ */
+size_t features_probe(const struct config *config, uint32_t bounds,
+		      struct feature *features, size_t max);
 
 #endif

@@ -74,6 +74,7 @@ libnsx_daemon_la_SOURCES += \
 	daemon/request_mounts.c daemon/request_process.c \
 	daemon/restore.c daemon/restore.h \
 	daemon/spawner_client.c daemon/spawner_client.h \
+	daemon/spawner_error.c \
 	daemon/spec.c daemon/spec.h \
 	daemon/start.c daemon/start.h daemon/start_part.h \
 	daemon/start_exec.c daemon/start_send.c \

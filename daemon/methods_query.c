@@ -58,8 +58,10 @@ METHOD(method_version)
 	response.has_last_seq = true;
 	response.last_seq =
 		event_last(daemon->events, viewer_ring(rpc_viewer(caller)));
-	response.n_features =
-		features_probe(daemon->config, features, MAX_FEATURES);
+	response.n_features = features_probe(
+		daemon->config,
+		caller->identity ? caller->identity->who.bounds : 0, features,
+		MAX_FEATURES);
 	response.features = pointers;
 	for (size_t i = 0; i < response.n_features; i++) {
 		rows[i] = (Nsexec__V1__Feature)NSEXEC__V1__FEATURE__INIT;

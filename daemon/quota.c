@@ -82,6 +82,15 @@ static const struct quota_row quota_rows[] = {
 			      "live container",
 			      "end one of those, or have more ids delegated",
 			      0 },
+	/* by the kernel: pids.max of the owner's cgroup, spawner_quota.c */
+	[QUOTA_TASKS] = { "tasks", "your processes and threads",
+			  "as many as your containers may have together run",
+			  "end some of them", 0 },
+	/* the same of memory.max; here only if it is nothing at all */
+	[QUOTA_MEMORY] = { "memory", "memory of your containers",
+			   "they may have none",
+			   "ask the administrator: memory_mib of the policy",
+			   0 },
 };
 _Static_assert(sizeof(quota_rows) / sizeof(quota_rows[0]) == N_QUOTAS,
 	       "every quota has a row");

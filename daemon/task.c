@@ -40,44 +40,6 @@
 #define WORDS_POLLS 400u  /* 2 s */
 #define LOST_GATE_MS 500
 
-void
-error_from_message(struct error *error, const struct op_message *msg)
-{
-	struct failure refusal;
-
-	/* A refusal by rule comes without a failed step. */
-	(void)failure_set(&refusal, STAGE_SPAWNER,
-			  msg->code == ERRCODE_CALLER_GONE ? "attest" : "check",
-			  "", 0, "%s", "");
-	error_from_failure(error, op_has(msg, OP_ATTR_FAILURE) ? &msg->failure
-							       : &refusal);
-	if (op_has(msg, OP_ATTR_CODE) && msg->code > ERRCODE_NONE &&
-	    msg->code < N_ERRCODES) {
-		error->code = (enum errcode)msg->code;
-		error->retryable |= errcode_row(msg->code)->retryable;
-	}
-	if (op_has(msg, OP_ATTR_RULE))
-		error_rule(error, "%s", msg->rule);
-	if (error->code == ERRCODE_CONFINED)
-		error_hint(error, "ask from outside of the container");
-}
-
-void
-error_from_spawner(struct error *error, int r, const char *step)
-{
-	if (r == -ENOTCONN)
-		(void)error_set(error, ERRCODE_OVERLOADED, step,
-				"nsexec-spawner",
-				"the spawner cannot be reached just now",
-				"try again in a second");
-	else
-		(void)error_set(error, ERRCODE_OVERLOADED, step,
-				"nsexec-spawner",
-				"too much is waiting for the spawner",
-				"try again later");
-	error->failure.error = r == -ENOTCONN ? 0 : -r;
-}
-
 /* Status */
 
 static void

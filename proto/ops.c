@@ -56,8 +56,10 @@ static const struct op_attr_row rows[] = {
 	SLOT(RULE) = { OP_KIND_TEXT, FIELD(rule) },
 	SLOT(OOM_KILLS) = { OP_KIND_U64, FIELD(oom_kills) },
 	SLOT(WHO) = { OP_KIND_WHO, FIELD(who) },
+	SLOT(QUOTA) = { OP_KIND_STRUCT, FIELD(quota), 0, 0,
+			sizeof(struct op_quota) },
 };
-_Static_assert(ARRAY_SIZE(rows) == OP_ATTR_WHO - OP_ATTR_CONTAINER + 1,
+_Static_assert(ARRAY_SIZE(rows) == OP_ATTR_QUOTA - OP_ATTR_CONTAINER + 1,
 	       "every attribute has a row");
 _Static_assert(ARRAY_SIZE(rows) <= 32, "present is 32 bits");
 

@@ -47,9 +47,10 @@
  * The caller's connection is one accepted from a listener that root bound in
  * the file system; anything else is refused.
  *
- * Answers: DONE 62100, ERROR 62101, CHILD 62102 (one fd: the pidfd of init),
- * STATUS 62103, ENTRY 62104, WHO 62105 (WHO: struct who, proto/who.h). On the
- * init channel, from a stage to nsexecd: READY 62110, FAILED 62111.
+ * Answers: DONE 62100, ERROR 62101 (QUOTA: a bound of cgroups), CHILD 62102
+ * (one fd: the pidfd of init), STATUS 62103, ENTRY 62104, WHO 62105 (WHO:
+ * struct who, proto/who.h). On the init channel, from a stage to nsexecd: READY
+ * 62110, FAILED 62111.
  */
 enum op {
 	OP_START = 62000,
@@ -99,12 +100,20 @@ enum op_attr {
 	OP_ATTR_RULE,	    /* text: which rule was broken */
 	OP_ATTR_OOM_KILLS,  /* u64: of its cgroup until now; absent: unknown */
 	OP_ATTR_WHO,	    /* struct who: who_decode() */
+	OP_ATTR_QUOTA,	    /* struct op_quota: which bound refused it */
 };
 
 struct op_rusage {
 	uint64_t user_us;
 	uint64_t system_us;
 	uint64_t max_rss_kib;
+};
+
+/* A bound of the owner's cgroup that a start does not fit under. */
+struct op_quota {
+	uint32_t quota; /* enum policy_quota: _TASKS or _MEMORY_MIB */
+	uint32_t reserved;
+	uint64_t limit, used;
 };
 
 /*
@@ -126,6 +135,7 @@ struct op_message {
 	uint64_t start_time, oom_kills;
 	bool execed, exited;
 	struct op_rusage rusage;
+	struct op_quota quota;
 	uint64_t namespaces[8];
 	const uint8_t *pids; /* unaligned u32[n_pids], borrowed */
 	size_t n_pids;

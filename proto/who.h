@@ -20,8 +20,12 @@
 #include "proto/resolve.h"
 
 #define WHO_MAGIC 0x5753584eu /* "NXSW" */
-#define WHO_VERSION 1u
+#define WHO_VERSION 2u
 #define WHO_NO_LOGINUID UINT32_MAX /* never logged in, or not known */
+
+/* Controllers that the spawner's cgroup has. */
+#define WHO_BOUND_TASKS (1u << 0)
+#define WHO_BOUND_MEMORY (1u << 1)
 
 struct who {
 	uint32_t magic;
@@ -31,6 +35,7 @@ struct who {
 	uint32_t pid;	     /* in the spawner's pid namespace; 0: not there */
 	uint32_t loginuid;   /* /proc/PID/loginuid, or WHO_NO_LOGINUID */
 	uint32_t confined;   /* POLICY_CONFINED_BIT()s found, allowed or not */
+	uint32_t bounds;     /* WHO_BOUND_*: quotas that hold an owner here */
 	uint64_t start_time; /* field 22 of /proc/PID/stat; 0: no */
 	char label[POLICY_LABEL_MAX];  /* SO_PEERSEC, cut; "": none */
 	char unit[POLICY_UNIT_MAX];    /* policy_unit_of_cgroup(); "": none */

@@ -71,6 +71,7 @@ libnsx_spawner_la_SOURCES = \
 	spawn/spawner_attest.c spawn/spawner_attest.h \
 	spawn/spawner_cgroup.c spawn/spawner_cgroup.h \
 	spawn/spawner_cgroup_root.c \
+	spawn/spawner_quota.c spawn/spawner_quota.h \
 	spawn/spawner_child.c spawn/spawner_child.h \
 	spawn/spawner_confine.c spawn/spawner_confine.h \
 	spawn/spawner_conn.c spawn/spawner_conn.h \

@@ -128,6 +128,7 @@ spawner_init(struct spawner *spawner)
 	spawner->rundir.pid_fd = -1;
 	spawner->cgroups.fd = -1;
 	spawner->cgroups.parent_fd = -1;
+	spawner->cgroups.hierarchy_fd = -1;
 	conn_table_init(&spawner->conns);
 	start_table_init(&spawner->starts);
 	keeper_init(&spawner->keeper);
@@ -185,8 +186,7 @@ spawner_open_cgroups(struct spawner *spawner)
 			  "directory)",
 			  path ? path : "below its own");
 	else
-		spawner->cgroups.memory =
-			cgroup_memory_enable(spawner->cgroups.fd);
+		cgroup_root_controllers(&spawner->cgroups);
 	return r;
 }
 

@@ -87,17 +87,59 @@ has_word(const char *list, const char *word)
 }
 
 bool
-cgroup_memory_enable(int dir_fd)
+cgroup_enable(int dir_fd, const char *controller)
 {
-	char controllers[256];
+	char controllers[256], word[32];
 	fd_auto int fd = -1;
 
 	if (fd_read_file(dir_fd, "cgroup.controllers", controllers,
 			 sizeof(controllers)) < 0 ||
-	    !has_word(controllers, "memory"))
+	    !has_word(controllers, controller))
 		return false;
+	(void)snprintf(word, sizeof(word), "+%s", controller);
 	fd = openat(dir_fd, "cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
-	return fd >= 0 && fd_write_all(fd, "+memory", 7) >= 0;
+	return fd >= 0 && fd_write_all(fd, word, strlen(word)) >= 0;
+}
+
+int
+cgroup_value_read(int dir_fd, const char *path, uint64_t *ret)
+{
+	fd_auto int fd = -1;
+	char text[32];
+	ssize_t n;
+	int r;
+
+	r = cgroup_open_at(dir_fd, path, O_RDONLY, &fd);
+	if (r < 0)
+		return r;
+	n = read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	if (strcmp(text, "max") == 0) {
+		*ret = CGROUP_NO_LIMIT;
+		return 0;
+	}
+	return text_parse_u64(text, UINT64_MAX, ret) < 0 ? -EBADMSG : 0;
+}
+
+int
+cgroup_value_write(int dir_fd, const char *path, uint64_t value)
+{
+	fd_auto int fd = -1;
+	char text[32] = "max";
+	uint64_t old;
+	int r;
+
+	r = cgroup_value_read(dir_fd, path, &old);
+	if (r < 0 || old == value)
+		return r;
+	if (value != CGROUP_NO_LIMIT)
+		(void)snprintf(text, sizeof(text), "%llu",
+			       (unsigned long long)value);
+	r = cgroup_open_at(dir_fd, path, O_WRONLY | O_NONBLOCK, &fd);
+	return r < 0 ? r : fd_write_all(fd, text, strlen(text));
 }
 
 int
@@ -121,7 +163,7 @@ cgroup_owner_memory(const struct cgroup_root *root, const char *dir)
 	fd_auto int fd = -1;
 
 	if (cgroup_open_at(root->fd, dir, O_RDONLY | O_DIRECTORY, &fd) < 0 ||
-	    !cgroup_memory_enable(fd))
+	    !cgroup_enable(fd, "memory"))
 		log_error(errno, "cannot count OOM kills below cgroup %s", dir);
 }
 

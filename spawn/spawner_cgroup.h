@@ -30,7 +30,8 @@ struct cgroup_root {
 	int parent_fd;		  /* -1 unless made is set */
 	char name[80];		  /* below parent_fd */
 	bool made;		  /* by us: removed at the end */
-	bool memory;		  /* leaves have the memory controller */
+	bool memory, pids;	  /* what is below has that controller */
+	int hierarchy_fd;	  /* its root, as mounted; -1: not found */
 	char path[PROC_PATH_MAX]; /* as /proc/PID/cgroup shows it */
 };
 
@@ -45,6 +46,8 @@ must_check int cgroup_root_open(struct cgroup_root *root, const char *path,
  * "spawner" first, so that it is no inner node with processes.
  */
 must_check int cgroup_root_delegated(struct cgroup_root *root, int proc_fd);
+/* Sets memory, pids and hierarchy_fd of an open root. */
+void cgroup_root_controllers(struct cgroup_root *root);
 /* Removes what is empty, if it was made here; closes. Safe twice. */
 void cgroup_root_deinit(struct cgroup_root *root);
 
@@ -70,13 +73,25 @@ must_check int cgroup_remove(const struct cgroup_root *root,
 void cgroup_prune(const struct cgroup_root *root);
 
 /*
- * Give what is below a cgroup the memory controller, where it has that itself
- * (cgroup.controllers). false: the leaves have none, and nothing is asked of
- * them later.
+ * Give what is below a cgroup a controller, where it has that itself
+ * (cgroup.controllers). false: there is none below, and nothing is asked of it
+ * later.
  */
-bool cgroup_memory_enable(int dir_fd);
+bool cgroup_enable(int dir_fd, const char *controller);
 /* oom_kill of memory.events: of it and all below it. 0 or -errno. */
 must_check int cgroup_oom_kills(int leaf_fd, uint64_t *ret);
+
+/*
+ * The number in a control file, relative to a cgroup; "max" is no limit. 0,
+ * -ENOENT: no such cgroup or controller, -EBADMSG, -errno.
+ */
+#define CGROUP_NO_LIMIT UINT64_MAX
+must_check int cgroup_value_read(int dir_fd, const char *path, uint64_t *ret);
+/*
+ * Set it, if it is another: to lower memory.max below what is in use makes the
+ * writer reclaim it on kernels before 6.16 (O_NONBLOCK in memory_max_write()).
+ */
+must_check int cgroup_value_write(int dir_fd, const char *path, uint64_t value);
 
 /* SIGKILL to every process in and below it, at once (cgroup.kill, 5.14). */
 must_check int cgroup_kill(int leaf_fd);

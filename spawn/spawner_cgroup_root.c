@@ -278,6 +278,18 @@ cgroup_root_sweep(struct cgroup_root *root)
 }
 
 void
+cgroup_root_controllers(struct cgroup_root *root)
+{
+	char path[PROC_PATH_MAX];
+
+	root->memory = cgroup_enable(root->fd, "memory");
+	root->pids = cgroup_enable(root->fd, "pids");
+	if (cgroup_mount_find(path, sizeof(path)) == 0)
+		root->hierarchy_fd =
+			open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+void
 cgroup_root_deinit(struct cgroup_root *root)
 {
 	if (root->fd >= 0)
@@ -289,4 +301,5 @@ cgroup_root_deinit(struct cgroup_root *root)
 	}
 	fd_close(&root->fd);
 	fd_close(&root->parent_fd);
+	fd_close(&root->hierarchy_fd);
 }

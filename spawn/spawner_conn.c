@@ -192,6 +192,9 @@ answer_error(struct spawner *spawner, uint64_t conn_id, uint32_t seq,
 		nlmsg_put_text(&builder, OP_ATTR_RULE, error->rule);
 	if (error->failure)
 		op_put_failure(&builder, error->failure);
+	if (error->quota)
+		nlmsg_put(&builder, OP_ATTR_QUOTA, error->quota,
+			  sizeof(*error->quota));
 	conn_send(spawner, conn_id, &builder, -1);
 }
 

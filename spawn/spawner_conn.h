@@ -89,6 +89,7 @@ struct answer_error {
 	enum errcode code;
 	const char *rule; /* may be NULL */
 	const struct failure *failure;
+	const struct op_quota *quota; /* code QUOTA; may be NULL */
 };
 void answer_error(struct spawner *spawner, uint64_t conn_id, uint32_t seq,
 		  const struct answer_error *error);

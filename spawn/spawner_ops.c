@@ -139,6 +139,17 @@ ops_refuse(struct spawner *spawner, const struct request *request,
 }
 
 void
+ops_refuse_quota(struct spawner *spawner, const struct request *request,
+		 const struct op_quota *quota)
+{
+	const struct answer_error error = { .code = ERRCODE_QUOTA,
+					    .failure = &ops_refusal,
+					    .quota = quota };
+
+	answer_error(spawner, request->conn_id, request->seq, &error);
+}
+
+void
 ops_refuse_caller(struct spawner *spawner, const struct request *request,
 		  const struct attest_refusal *refusal)
 {

@@ -22,6 +22,9 @@ void ops_refuse_cut(struct spawner *spawner, const struct request *request);
 /* A refusal: code and which rule. */
 void ops_refuse(struct spawner *spawner, const struct request *request,
 		enum errcode code, const char *rule);
+/* A bound of the owner's cgroup. */
+void ops_refuse_quota(struct spawner *spawner, const struct request *request,
+		      const struct op_quota *quota);
 /* The caller's connection was refused. */
 struct attest_refusal;
 void ops_refuse_caller(struct spawner *spawner, const struct request *request,

@@ -27,6 +27,7 @@
 #include "spawn/spawner_flight.h"
 #include "spawn/spawner_gate.h"
 #include "spawn/spawner_ops.h"
+#include "spawn/spawner_quota.h"
 #include "spawn/spawner_start_check.h"
 #include "spawn/stage.h"
 
@@ -219,6 +220,32 @@ setup_make_leaf(struct setup *setup)
 	return 0;
 }
 
+/*
+ * What the policy lets this owner's containers have together. A start is a
+ * relay, for a moment a mapper, and init.
+ */
+static int
+setup_bounds(struct setup *setup)
+{
+	const struct spawner *spawner = setup->spawner;
+	const struct bootstrap *msg = setup->msg;
+	const bool maps = bootstrap_has(msg, BOOTSTRAP_UID_MAP) ||
+			  bootstrap_has(msg, BOOTSTRAP_GID_MAP);
+	struct op_quota quota;
+	int r = 0;
+
+	if (setup->name.owner == setup->caller.owner)
+		r = quota_apply(spawner, &setup->caller, &quota);
+	if (r == 0 && !setup->caller.admin &&
+	    quota_tasks_full(spawner, setup->name.owner, maps ? 3 : 2, &quota))
+		r = -EDQUOT;
+	if (r == -EDQUOT)
+		ops_refuse_quota(setup->spawner, setup->request, &quota);
+	else if (r < 0)
+		(void)setup_fail(setup, ERRCODE_INTERNAL, r, "quota", "write");
+	return r;
+}
+
 static int
 setup_make_gate(struct setup *setup)
 {
@@ -323,6 +350,23 @@ setup_input(const struct setup *setup)
 	};
 }
 
+static int
+setup_fork_failed(const struct setup *setup, int error)
+{
+	struct op_quota quota;
+
+	if (error == -EAGAIN &&
+	    quota_tasks_full(setup->spawner, setup->name.owner, 1, &quota)) {
+		ops_refuse_quota(setup->spawner, setup->request, &quota);
+		return error;
+	}
+	return setup_fail(setup,
+			  error == -EAGAIN || error == -ENOSPC
+				  ? ERRCODE_NS_LIMIT
+				  : ERRCODE_INTERNAL,
+			  error, "clone", "clone3");
+}
+
 /* The first process of a start: the relay, or init if there is a direct one.
  * Its pid, or -errno and answered. exit_signal stays 0: children of the relay
  * by CLONE_PARENT inherit it, and every wait of ours names a pid and says
@@ -349,13 +393,7 @@ setup_fork(struct setup *setup, const struct stage_input *input,
 			stage_relay_run(input);
 		direct_run(input, direct);
 	}
-	if (pid < 0)
-		return setup_fail(setup,
-				  pid == -EAGAIN || pid == -ENOSPC
-					  ? ERRCODE_NS_LIMIT
-					  : ERRCODE_INTERNAL,
-				  pid, "clone", "clone3");
-	return pid;
+	return pid < 0 ? setup_fork_failed(setup, pid) : pid;
 }
 
 static int
@@ -491,6 +529,8 @@ setup_run(struct setup *setup)
 	       strlen(setup->msg->container) + 1);
 	setup->name.owner = setup->caller.owner;
 	r = setup->is_exec ? setup_target(setup) : setup_make_leaf(setup);
+	if (r == 0)
+		r = setup_bounds(setup);
 	if (r < 0)
 		return r;
 	r = setup_make_gate(setup);

@@ -14,6 +14,7 @@
 #include "spawn/spawner_defer.h"
 #include "spawn/spawner_log.h"
 #include "spawn/spawner_ops.h"
+#include "spawn/spawner_quota.h"
 
 static struct who_row *
 who_find(struct who_table *table, uint64_t cookie)
@@ -116,6 +117,7 @@ who_fill(const struct spawner *spawner, int connection,
 	who->gid = caller->gid;
 	who->pid = (uint32_t)caller->pid;
 	who->loginuid = WHO_NO_LOGINUID;
+	who->bounds = quota_bounds(spawner);
 	who->resolved = *user;
 	return who_take_look(spawner, connection, caller, row);
 }

@@ -18,7 +18,7 @@ lint: all
 # of the tests must be there: make check TESTS= builds them.
 HOSTILE_SUITES = test_confine test_fairness test_frames test_hostile_fields \
 	test_hostile_requests test_maps_differential test_mount_race \
-	test_nsexec_hostile \
+	test_nsexec_hostile test_quotas \
 	test_spawner_hostile test_spawner_relay test_subverted \
 	test_rights test_stuck_exec test_threats_daemon test_threats_payload \
 	test_threats_stage
@@ -252,7 +252,8 @@ SPAWNER_TESTS = \
 	tests/unit/test_spawner_child \
 	tests/unit/test_spawner_confine \
 	tests/unit/test_spawner_options \
-	tests/unit/test_spawner_proc
+	tests/unit/test_spawner_proc \
+	tests/unit/test_spawner_quota
 check_PROGRAMS += $(SPAWNER_TESTS)
 TESTS += $(SPAWNER_TESTS)
 SPAWNER_TEST_LIBS = libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
@@ -276,6 +277,11 @@ tests_unit_test_spawner_proc_SOURCES = tests/unit/test_spawner_proc.c \
 	spawn/spawner_cgroup.c spawn/spawner_log.c spawn/spawner_proc.c
 tests_unit_test_spawner_proc_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_spawner_proc_LDADD = $(SPAWNER_TEST_LIBS)
+tests_unit_test_spawner_quota_SOURCES = tests/unit/test_spawner_quota.c \
+	spawn/spawner_cgroup.c spawn/spawner_log.c spawn/spawner_proc.c \
+	spawn/spawner_quota.c
+tests_unit_test_spawner_quota_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_spawner_quota_LDADD = $(SPAWNER_TEST_LIBS)
 endif
 
 # The spawner with relays that lie.

@@ -46,20 +46,20 @@ class Who:
     """struct who of proto/who.h, by its offsets."""
 
     def __init__(self, data):
-        assert len(data) == 1664, len(data)
+        assert len(data) == 1672, len(data)
         (self.magic, self.version, self.size, self.uid, self.gid, self.pid,
-         self.loginuid, self.confined, self.start_time) = \
-            struct.unpack_from("=8IQ", data)
-        self.label = data[40:168].split(b"\0")[0].decode()
-        self.unit = data[168:264].split(b"\0")[0].decode()
-        self.admin = bool(data[264])
-        self.no_new_privs = bool(data[265])
-        self.verbs, = struct.unpack_from("=I", data, 268)
-        self.refused, = struct.unpack_from("=I", data, 280)
-        self.rule = data[472:512].split(b"\0")[0].decode()
+         self.loginuid, self.confined, self.bounds, _, self.start_time) = \
+            struct.unpack_from("=10IQ", data)
+        self.label = data[48:176].split(b"\0")[0].decode()
+        self.unit = data[176:272].split(b"\0")[0].decode()
+        self.admin = bool(data[272])
+        self.no_new_privs = bool(data[273])
+        self.verbs, = struct.unpack_from("=I", data, 276)
+        self.refused, = struct.unpack_from("=I", data, 288)
+        self.rule = data[480:520].split(b"\0")[0].decode()
         (_, _, _, self.owner, self.has_name, _, _, n_uids, _) = \
-            struct.unpack_from("=9I", data, 600)
-        self.ranges = [struct.unpack_from("=2I", data, 636 + 8 * i)
+            struct.unpack_from("=9I", data, 608)
+        self.ranges = [struct.unpack_from("=2I", data, 644 + 8 * i)
                        for i in range(n_uids)]
 
     def kinds(self):

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OOM kills of a container: spawn/spawner_cgroup.h, over plain directories. */
+/* Files of cgroups: spawn/spawner_cgroup.h, over plain directories. */
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -10,8 +10,8 @@
 #include "spawn/spawner_cgroup.h"
 
 static const char *const names[] = { "cgroup.controllers",
-				     "cgroup.subtree_control",
-				     "memory.events" };
+				     "cgroup.subtree_control", "memory.events",
+				     "pids.max" };
 
 struct sample {
 	char path[32];
@@ -60,17 +60,17 @@ memory_is_enabled_only_where_the_controller_is(void **state)
 	const struct sample *s = *state;
 	char text[64];
 
-	assert_false(cgroup_memory_enable(s->dir_fd));
+	assert_false(cgroup_enable(s->dir_fd, "memory"));
 	put(s, "cgroup.subtree_control", "");
 	put(s, "cgroup.controllers", "");
-	assert_false(cgroup_memory_enable(s->dir_fd));
+	assert_false(cgroup_enable(s->dir_fd, "memory"));
 	put(s, "cgroup.controllers", "cpu memory.x xmemory pids\n");
-	assert_false(cgroup_memory_enable(s->dir_fd));
+	assert_false(cgroup_enable(s->dir_fd, "memory"));
 	assert_int_equal(fd_read_file(s->dir_fd, "cgroup.subtree_control", text,
 				      sizeof(text)),
 			 0);
 	put(s, "cgroup.controllers", "cpuset cpu io memory\n");
-	assert_true(cgroup_memory_enable(s->dir_fd));
+	assert_true(cgroup_enable(s->dir_fd, "memory"));
 	assert_true(fd_read_file(s->dir_fd, "cgroup.subtree_control", text,
 				 sizeof(text)) > 0);
 	assert_string_equal(text, "+memory");
@@ -82,7 +82,7 @@ controller_that_may_not_be_enabled_is_none(void **state)
 	const struct sample *s = *state;
 
 	put(s, "cgroup.controllers", "memory\n");
-	assert_false(cgroup_memory_enable(s->dir_fd));
+	assert_false(cgroup_enable(s->dir_fd, "memory"));
 }
 
 static void
@@ -111,6 +111,54 @@ events_without_a_count_are_an_error_and_leave_it(void **state)
 	assert_int_equal(count, 9);
 }
 
+static void
+value_is_a_number_or_no_limit(void **state)
+{
+	const struct sample *s = *state;
+	uint64_t value = 9;
+
+	assert_int_equal(cgroup_value_read(s->dir_fd, "pids.max", &value),
+			 -ENOENT);
+	put(s, "pids.max", "4096\n");
+	assert_int_equal(cgroup_value_read(s->dir_fd, "pids.max", &value), 0);
+	assert_int_equal(value, 4096);
+	put(s, "pids.max", "max\n");
+	assert_int_equal(cgroup_value_read(s->dir_fd, "pids.max", &value), 0);
+	assert_true(value == CGROUP_NO_LIMIT);
+	put(s, "pids.max", "some\n");
+	assert_int_equal(cgroup_value_read(s->dir_fd, "pids.max", &value),
+			 -EBADMSG);
+	put(s, "pids.max", "");
+	assert_int_equal(cgroup_value_read(s->dir_fd, "pids.max", &value),
+			 -EBADMSG);
+	assert_true(value == CGROUP_NO_LIMIT);
+}
+
+static void
+value_is_written_where_it_is_another(void **state)
+{
+	const struct sample *s = *state;
+	char text[32];
+
+	assert_int_equal(cgroup_value_write(s->dir_fd, "pids.max", 7), -ENOENT);
+	put(s, "pids.max", "max\n");
+	assert_int_equal(cgroup_value_write(s->dir_fd, "pids.max", 4096), 0);
+	assert_true(fd_read_file(s->dir_fd, "pids.max", text, sizeof(text)) >
+		    0);
+	assert_string_equal(text, "4096"); /* over the newline as well */
+	assert_int_equal(
+		cgroup_value_write(s->dir_fd, "pids.max", CGROUP_NO_LIMIT), 0);
+	assert_true(fd_read_file(s->dir_fd, "pids.max", text, sizeof(text)) >
+		    0);
+	assert_string_equal(text, "max6");
+	put(s, "pids.max", "max\n");
+	assert_int_equal(
+		cgroup_value_write(s->dir_fd, "pids.max", CGROUP_NO_LIMIT), 0);
+	assert_true(fd_read_file(s->dir_fd, "pids.max", text, sizeof(text)) >
+		    0);
+	assert_string_equal(text, "max\n"); /* untouched */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -121,6 +169,8 @@ main(void)
 		TEST(controller_that_may_not_be_enabled_is_none),
 		TEST(oom_kills_are_read_from_their_line_alone),
 		TEST(events_without_a_count_are_an_error_and_leave_it),
+		TEST(value_is_a_number_or_no_limit),
+		TEST(value_is_written_where_it_is_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
