@@ -16,7 +16,12 @@
  *	NSEXECD_CALLER_START	of that process, as /proc/PID/stat has it
  *	NSEXECD_CALLER_LOGINUID _LABEL _CGROUP	login, LSM label, system unit
  *	NSEXECD_POLICY_RULE	name of the policy's rule for him
- *	NSEXECD_NS_NEW _NS_JOIN	kinds of namespaces that were asked for
+ *	NSEXECD_NS_NEW _NS_JOIN	kinds of namespaces that were asked for; where
+ *				init has joined them, KIND:INODE:OWNER, OWNER
+ *				being the uid of the user namespace that they
+ *				belong to, or "-"
+ *	NSEXECD_EXE		MAJOR:MINOR:INODE of the program's file, as it
+ *				was when init was ready
  *	NSEXECD_UIDMAP _GIDMAP	the preset, or its rows
  *	NSEXECD_SEQ _EPOCH _EXIT	of an event
  *	NSEXECD_SUPPRESSED	denials of this owner that were only counted
@@ -28,6 +33,7 @@
 #include <sys/wait.h>
 
 #include "daemon/container.h"
+#include "daemon/container_table.h"
 #include "daemon/events.h"
 #include "daemon/identity.h"
 #include "daemon/log.h"
@@ -204,9 +210,42 @@ audit_note_fill(struct audit_note *note, const ProtobufCMessage *message,
 	note_message(note, message);
 }
 
-/* The id of what Create and Run made. */
+/* What a stage has told of a task, as texts. */
+struct facts {
+	char joins[N_NS_KINDS * 40];
+	char exe[48];
+};
+
+static void
+facts_fill(struct facts *facts, const struct task *task)
+{
+	char word[48];
+
+	memset(facts, 0, sizeof(*facts));
+	if (!task)
+		return;
+	for (size_t i = 0; i < N_NS_KINDS; i++) {
+		char owner[16] = "-";
+
+		if (!(task->joins.kinds & ns_kinds[i].clone_flag))
+			continue;
+		if (task->joins.owners[i] != UINT32_MAX)
+			(void)snprintf(owner, sizeof(owner), "%u",
+				       task->joins.owners[i]);
+		(void)snprintf(word, sizeof(word), "%s:%llu:%s",
+			       ns_kinds[i].name,
+			       (unsigned long long)task->namespaces[i], owner);
+		add_word(facts->joins, sizeof(facts->joins), word);
+	}
+	if (task->program.inode)
+		(void)snprintf(facts->exe, sizeof(facts->exe), "%u:%u:%llu",
+			       task->program.major, task->program.minor,
+			       (unsigned long long)task->program.inode);
+}
+
+/* What Create and Run have made; NULL: nothing, or not yet. */
 static const char *
-instance_of(const struct audit_verdict *verdict)
+made_by(const struct audit_verdict *verdict)
 {
 	const ProtobufCMessage *response = verdict->response;
 	const Nsexec__V1__ContainerInfo *info = NULL;
@@ -217,9 +256,30 @@ instance_of(const struct audit_verdict *verdict)
 	else if (response &&
 		 response->descriptor == &nsexec__v1__run_response__descriptor)
 		info = ((const Nsexec__V1__RunResponse *)response)->info;
-	if (info && info->id)
-		return info->id;
+	return info ? info->id : NULL;
+}
+
+static const char *
+instance_of(const struct audit_verdict *verdict)
+{
+	const char *made = made_by(verdict);
+
+	if (made)
+		return made;
 	return verdict->note ? verdict->note->instance : "";
+}
+
+/* Init of what was made. */
+static const struct task *
+task_of(const struct daemon *daemon, const struct audit_verdict *verdict)
+{
+	const char *made = made_by(verdict);
+	const struct container *container =
+		made ? container_find_id(daemon->containers,
+					 verdict->caller->owner, made)
+		     : NULL;
+
+	return container ? &container->init : NULL;
 }
 
 /*
@@ -279,10 +339,12 @@ audit_verdict(struct daemon *daemon, const struct audit_verdict *verdict)
 		caller->identity ? &caller->identity->who : NULL;
 	bool logged_in = who && who->loginuid != WHO_NO_LOGINUID;
 	uint64_t suppressed = 0;
+	struct facts facts;
 	struct numbers n;
 
 	if (error && !meter_take(caller->owner, &suppressed))
 		return;
+	facts_fill(&facts, task_of(daemon, verdict));
 	const struct log_field fields[] = {
 		{ "MESSAGE_ID", ID_DECISION },
 		{ "NSEXECD_OP", verdict->op },
@@ -317,7 +379,10 @@ audit_verdict(struct daemon *daemon, const struct audit_verdict *verdict)
 		{ "NSEXECD_CALLER_CGROUP", who ? who->unit : "" },
 		{ "NSEXECD_POLICY_RULE", who ? who->rights.name : "" },
 		{ "NSEXECD_NS_NEW", note ? note->ns_new : "" },
-		{ "NSEXECD_NS_JOIN", note ? note->ns_join : "" },
+		{ "NSEXECD_NS_JOIN", facts.joins[0] ? facts.joins
+				     : note	    ? note->ns_join
+						    : "" },
+		{ "NSEXECD_EXE", facts.exe },
 		{ "NSEXECD_UIDMAP", note ? note->uid_map : "" },
 		{ "NSEXECD_GIDMAP", note ? note->gid_map : "" },
 	};
@@ -340,12 +405,14 @@ format_exit(const struct task_exit *exit, char *buf, size_t size)
 
 void
 audit_event(struct daemon *daemon, const struct event_draft *draft,
-	    const struct event_seqs *seqs)
+	    const struct event_seqs *seqs, const struct task *task)
 {
 	const struct error *error = draft->error;
 	char epoch[2 * sizeof(daemon->epoch) + 1], exit[24] = "";
+	struct facts facts;
 	struct numbers n;
 
+	facts_fill(&facts, task);
 	hex(epoch, daemon->epoch, sizeof(daemon->epoch));
 	if (draft->exit)
 		format_exit(draft->exit, exit, sizeof(exit));
@@ -363,6 +430,8 @@ audit_event(struct daemon *daemon, const struct event_draft *draft,
 		  number(n.pid, sizeof(n.pid), (uint64_t)draft->pid) },
 		{ "NSEXECD_SEQ", number(n.seq, sizeof(n.seq), seqs->owner) },
 		{ "NSEXECD_EPOCH", epoch },
+		{ "NSEXECD_NS_JOIN", facts.joins },
+		{ "NSEXECD_EXE", facts.exe },
 	};
 
 	log_audit(fields, ARRAY_SIZE(fields));

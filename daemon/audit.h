@@ -21,6 +21,7 @@
 
 struct event_draft;
 struct event_seqs;
+struct task;
 
 /* Denials of one owner in a second. */
 #define AUDIT_DENIALS 10u
@@ -49,8 +50,8 @@ struct audit_verdict {
 	const ProtobufCMessage *response; /* names a new instance, or NULL */
 };
 void audit_verdict(struct daemon *daemon, const struct audit_verdict *verdict);
-/* draft is of a terminal event. */
+/* draft is of the terminal event of this task. */
 void audit_event(struct daemon *daemon, const struct event_draft *draft,
-		 const struct event_seqs *seqs);
+		 const struct event_seqs *seqs, const struct task *task);
 
 #endif

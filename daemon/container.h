@@ -93,6 +93,8 @@ struct task {
 	bool restored;	   /* read from a record; not announced again */
 	uint64_t seen;	   /* round of LIST that found it, restore.c */
 	uint64_t namespaces[8];
+	struct op_joins joins;		 /* of them; kinds 0: none */
+	struct op_program program;	 /* inode 0: not known */
 	uint64_t created_ns, started_ns; /* realtime */
 	struct task_exit exit;
 	struct error *failure; /* NULL: none; owned */

@@ -141,6 +141,17 @@ process_fill(const struct task *task, Nsexec__Record__Task *to)
 	to->pid_inode = task->pid_inode;
 	to->n_namespaces = 8;
 	to->namespaces = (uint64_t *)task->namespaces;
+	to->has_joined = true;
+	to->joined = task->joins.kinds;
+	if (task->joins.kinds) {
+		to->n_join_owners = 8;
+		to->join_owners = (uint32_t *)task->joins.owners;
+	}
+	to->has_program_major = to->has_program_minor = true;
+	to->has_program_inode = true;
+	to->program_major = task->program.major;
+	to->program_minor = task->program.minor;
+	to->program_inode = task->program.inode;
 	to->has_created_ns = to->has_started_ns = true;
 	to->created_ns = task->created_ns;
 	to->started_ns = task->started_ns;
@@ -239,7 +250,8 @@ record_task_is_sound(const Nsexec__Record__Task *record)
 		return false;
 	if (record->has_key && record->key.len != SPEC_KEY_SIZE)
 		return false;
-	return record->n_namespaces == 0 || record->n_namespaces == 8;
+	return (record->n_namespaces == 0 || record->n_namespaces == 8) &&
+	       (record->n_join_owners == 0 || record->n_join_owners == 8);
 }
 
 int
@@ -371,6 +383,12 @@ record_task_restore(const Nsexec__Record__Task *record,
 	task->pid_inode = record->pid_inode;
 	for (size_t i = 0; i < record->n_namespaces; i++)
 		task->namespaces[i] = record->namespaces[i];
+	task->joins.kinds = record->joined;
+	for (size_t i = 0; i < record->n_join_owners; i++)
+		task->joins.owners[i] = record->join_owners[i];
+	task->program = (struct op_program){ record->program_major,
+					     record->program_minor,
+					     record->program_inode };
 	task->created_ns = record->created_ns;
 	task->started_ns = record->started_ns;
 	task->reaped = record->reaped;

@@ -207,6 +207,8 @@ take_ready(struct task *task, const struct task_input *input)
 	task->created_ns = clock_ns(CLOCK_REALTIME);
 	memcpy(task->namespaces, input->msg->namespaces,
 	       sizeof(task->namespaces));
+	task->joins = input->msg->joins;
+	task->program = input->msg->program;
 }
 
 static void

@@ -38,7 +38,7 @@ task_publish(struct task *task, enum event_type type)
 
 	event_publish(task->daemon->events, &draft);
 	if (event_is_terminal(type))
-		audit_event(task->daemon, &draft, &task->terminal);
+		audit_event(task->daemon, &draft, &task->terminal, task);
 }
 
 void

@@ -58,8 +58,12 @@ static const struct op_attr_row rows[] = {
 	SLOT(WHO) = { OP_KIND_WHO, FIELD(who) },
 	SLOT(QUOTA) = { OP_KIND_STRUCT, FIELD(quota), 0, 0,
 			sizeof(struct op_quota) },
+	SLOT(JOINS) = { OP_KIND_STRUCT, FIELD(joins), 0, 0,
+			sizeof(struct op_joins) },
+	SLOT(PROGRAM) = { OP_KIND_STRUCT, FIELD(program), 0, 0,
+			  sizeof(struct op_program) },
 };
-_Static_assert(ARRAY_SIZE(rows) == OP_ATTR_QUOTA - OP_ATTR_CONTAINER + 1,
+_Static_assert(ARRAY_SIZE(rows) == OP_ATTR_PROGRAM - OP_ATTR_CONTAINER + 1,
 	       "every attribute has a row");
 _Static_assert(ARRAY_SIZE(rows) <= 32, "present is 32 bits");
 

@@ -101,12 +101,26 @@ enum op_attr {
 	OP_ATTR_OOM_KILLS,  /* u64: of its cgroup until now; absent: unknown */
 	OP_ATTR_WHO,	    /* struct who: who_decode() */
 	OP_ATTR_QUOTA,	    /* struct op_quota: which bound refused it */
+	OP_ATTR_JOINS,	    /* struct op_joins: in READY, for the audit log */
+	OP_ATTR_PROGRAM,    /* struct op_program: the same */
 };
 
 struct op_rusage {
 	uint64_t user_us;
 	uint64_t system_us;
 	uint64_t max_rss_kib;
+};
+
+/* Which namespaces were joined, and who owns their user namespaces. */
+struct op_joins {
+	uint32_t kinds;	    /* CLONE_NEW* */
+	uint32_t owners[8]; /* uid, UINT32_MAX: not told; as NAMESPACES */
+};
+
+/* The file that the program's name leads to. */
+struct op_program {
+	uint32_t major, minor;
+	uint64_t inode;
 };
 
 /* A bound of the owner's cgroup that a start does not fit under. */
@@ -136,6 +150,8 @@ struct op_message {
 	bool execed, exited;
 	struct op_rusage rusage;
 	struct op_quota quota;
+	struct op_joins joins;
+	struct op_program program;
 	uint64_t namespaces[8];
 	const uint8_t *pids; /* unaligned u32[n_pids], borrowed */
 	size_t n_pids;

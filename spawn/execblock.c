@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define BLOCK_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -191,6 +192,40 @@ execblock_load(struct stage_context *context)
 	if (bootstrap_has(context->msg, BOOTSTRAP_EXEC_BLOCK))
 		return load_from_memfd(context);
 	return load_from_message(context);
+}
+
+static bool
+look_one(struct stage_context *context, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    !(st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
+		return false;
+	context->program = (struct op_program){ .major = major(st.st_dev),
+						.minor = minor(st.st_dev),
+						.inode = st.st_ino };
+	return true;
+}
+
+int
+execblock_look(struct stage_context *context)
+{
+	const char *name = context->argv[0], *path;
+	char candidate[4096];
+	size_t offset = 0;
+	int r;
+
+	if (strchr(name, '/') || name[0] == '\0') {
+		(void)look_one(context, name);
+		return 0;
+	}
+	path = execblock_path(context->env);
+	while ((r = execblock_candidate(path, name, &offset, candidate,
+					sizeof(candidate))) != 0)
+		if (r > 0 && look_one(context, candidate))
+			break;
+	return 0;
 }
 
 /* Failures of one candidate after which the next is tried, as execvp(3). */

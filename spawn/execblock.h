@@ -44,6 +44,13 @@ int execblock_candidate(const char *path, const char *name, size_t *offset,
 must_check int execblock_load(struct stage_context *context);
 
 /*
+ * Which file execblock_exec() would run now, for the audit log: fills
+ * context->program. Nothing is decided by it, and nothing there is no failure:
+ * what is run is what is there when the gate opens.
+ */
+must_check int execblock_look(struct stage_context *context);
+
+/*
  * execve(2) of argv[0], looked up in PATH of env unless it holds a slash.
  * Returns only on failure: -errno, step "exec", object: the path tried.
  */

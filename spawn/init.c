@@ -193,6 +193,7 @@ static const struct stage_step init_steps[] = {
 	{ "no-new-privs", init_no_new_privs },
 	{ "capabilities", caps_finish },
 	{ "cwd", init_cwd },
+	{ "program", execblock_look },
 };
 
 _Noreturn void

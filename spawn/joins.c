@@ -171,6 +171,26 @@ namespace_owner(int fd, uint32_t flag, uint32_t *ret)
 	return 0;
 }
 
+/* For the audit log: what is joined, and whose it is. */
+static void
+note_owners(struct stage_context *context, const struct nsjoin_set *set)
+{
+	uint32_t *owner;
+	int kind;
+	size_t i;
+
+	for (i = 0; i < set->n; i++) {
+		kind = ns_kind_by_flag(set->items[i].flag);
+		if (kind < 0)
+			continue;
+		owner = &context->joins.owners[kind];
+		context->joins.kinds |= set->items[i].flag;
+		if (namespace_owner(set->items[i].fd, set->items[i].flag,
+				    owner) < 0)
+			*owner = UINT32_MAX;
+	}
+}
+
 /*
  * The policy may narrow whose namespaces are joined. Looked at on the opened
  * descriptors: what is entered is what was looked at. An owner that cannot be
@@ -223,6 +243,7 @@ enter_listed(struct stage_context *context, struct nsjoin_set *set)
 		r = check_owners(context, set);
 	if (r < 0)
 		return r;
+	note_owners(context, set);
 	/* The kernel demands capabilities for every join but that of a user
 	 * namespace of one's own, which gives them (setns(2)). */
 	r = nsjoin_enter(set,

@@ -125,7 +125,7 @@ int
 report_ready(struct stage_context *context)
 {
 	struct nlmsg_builder builder;
-	uint8_t buf[128];
+	uint8_t buf[256];
 	size_t size;
 	int r;
 
@@ -136,6 +136,12 @@ report_ready(struct stage_context *context)
 	nlmsg_put(&builder, OP_ATTR_NAMESPACES, context->inodes,
 		  sizeof(context->inodes));
 	nlmsg_put_u32(&builder, OP_ATTR_PID, (uint32_t)getpid());
+	if (context->joins.kinds)
+		nlmsg_put(&builder, OP_ATTR_JOINS, &context->joins,
+			  sizeof(context->joins));
+	if (context->program.inode)
+		nlmsg_put(&builder, OP_ATTR_PROGRAM, &context->program,
+			  sizeof(context->program));
 	r = nlmsg_builder_end(&builder, &size);
 	if (r < 0)
 		return stage_fail(context, NULL, "", -r, "ready");

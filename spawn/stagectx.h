@@ -22,6 +22,7 @@
 #include "lib/err.h"
 #include "proto/bootstrap.h"
 #include "proto/nsplan.h"
+#include "proto/ops.h"
 #include "spawn/stage.h"
 
 #define STAGE_INLINE_POINTERS 512
@@ -38,6 +39,8 @@ struct stage_context {
 	uint32_t made;	 /* by the relay for init: a time namespace */
 	uint32_t joined;
 	uint64_t inodes[N_NS_KINDS]; /* of init's namespaces; 0 = not known */
+	struct op_joins joins;	     /* what READY says of them, */
+	struct op_program program;   /* and of this; inode 0 = not known */
 	bool outside_offsets;	     /* init gets timens_offsets with the go */
 
 	/* Descriptors, -1 = none. What init uses is inherited by the fork. */

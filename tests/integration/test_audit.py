@@ -78,6 +78,48 @@ class Plain(TestCase):
         self.assertEqual(len(self.records(op="Delete", instance=ident)), 1)
         self.assertNotIn("secret", self.nsx.log())
 
+    def test_program_and_joined_namespaces_are_named_by_number(self):
+        program = os.stat("/bin/sh")
+        exe = (f"{os.major(program.st_dev)}:{os.minor(program.st_dev)}:"
+               f"{program.st_ino}")
+        sleeper = subprocess.Popen(["unshare", "--user", "--map-root-user",
+                                    "--net", "--uts", "sleep", "60"],
+                                   user=USER, group=USER, extra_groups=[])
+        self.addCleanup(sleeper.wait)
+        self.addCleanup(sleeper.kill)
+        wait_for(lambda: os.stat(f"/proc/{sleeper.pid}/ns/net").st_ino !=
+                 os.stat("/proc/self/ns/net").st_ino, 5, "unshare")
+        inodes = {kind: os.stat(f"/proc/{sleeper.pid}/ns/{kind}").st_ino
+                  for kind in ("user", "uts", "net")}
+        made = dict(spec("sh", "-c", "exit 0"), namespaces=[
+            {"kind": f"NS_{kind.upper()}",
+             "process": {"pid": sleeper.pid}} for kind in inodes])
+        client = user_client(self.nsx.socket_path, USER)
+        self.addCleanup(client.close)
+        ident = client.call("Run", {"spec": made})["info"]["id"]
+        client.call("Wait", {"id": ident})
+        joins = ",".join(f"{kind}:{inodes[kind]}:{USER}" for kind in inodes)
+        (run,) = self.records(op="Run", instance=ident)
+        (end,) = self.records(op="event", instance=ident)
+        for record in (run, end):
+            self.assertEqual(record["ns_join"], joins, record)
+            self.assertEqual(record["exe"], exe, record)
+        client.call("Delete", {"id": ident})
+
+    def test_record_of_an_end_knows_the_program_after_a_restart(self):
+        program = os.stat("/bin/sleep")
+        client = user_client(self.nsx.socket_path, USER)
+        self.addCleanup(client.close)
+        ident = client.call("Run", {"spec": spec("/bin/sleep", "60")})[
+            "info"]["id"]
+        self.nsx.kill_nsexecd()
+        again = user_client(self.nsx.socket_path, USER)
+        self.addCleanup(again.close)
+        again.call("Delete", {"id": ident, "force": True})
+        (end,) = self.records(op="event", instance=ident)
+        self.assertEqual(end["exe"], f"{os.major(program.st_dev)}:"
+                         f"{os.minor(program.st_dev)}:{program.st_ino}")
+
     def test_denial_says_the_rule_and_is_rate_limited(self):
         client = user_client(self.nsx.socket_path, USER + 1)
         self.addCleanup(client.close)
