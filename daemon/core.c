@@ -71,6 +71,14 @@ spawner_on_connected(struct daemon *daemon)
 		log_error("spawner: cannot ping it");
 }
 
+/* Quotas and the verbs that only look are decided by what WHO says. */
+static void
+spawner_on_policy(struct daemon *daemon)
+{
+	if (daemon->server)
+		server_ask_again(daemon->server);
+}
+
 static void
 spawner_on_lost(struct daemon *daemon)
 {
@@ -134,6 +142,7 @@ core_new_parts(struct daemon *daemon)
 	static const struct spawner_callbacks callbacks = {
 		.on_connected = spawner_on_connected,
 		.on_lost = spawner_on_lost,
+		.on_policy = spawner_on_policy,
 	};
 	const struct config_limits *limits = &daemon->config->limits;
 	uint64_t keep_ns = (uint64_t)limits->ended_seconds * 1000000000u;

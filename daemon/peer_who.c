@@ -7,9 +7,10 @@
  * it is an admin's: its place is decided anew.
  *
  * Whom the spawner refuses, or cannot name in time, is answered with that
- * error, whatever he asks. Asked again (a new spawner connection), what was
- * known holds until the new answer; one that names another owner ends the
- * connection, since what it has under way is counted with the old one.
+ * error, whatever he asks. Asked again (a new spawner connection, another
+ * policy), what was known holds until the new answer; one that names another
+ * owner ends the connection, since what it has under way is counted with the
+ * old one, and so does one that takes away a right which that may stand on.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -130,6 +131,17 @@ peer_ask(struct peer *peer)
 					     "spawner are under way");
 }
 
+/* May not go on as it is. */
+static bool
+is_another(const struct peer *peer, const struct who *who)
+{
+	const struct policy_rights *was = &peer->identity->who.rights;
+
+	return peer->caller.owner != who->resolved.owner ||
+	       (was->admin && !who->rights.admin) ||
+	       (was->verbs & ~who->rights.verbs) != 0;
+}
+
 void
 server_identify(struct server *server, uint64_t peer_id, const struct who *who,
 		const struct error *refusal)
@@ -144,7 +156,7 @@ server_identify(struct server *server, uint64_t peer_id, const struct who *who,
 		return;
 	}
 	known = peer->identity != NULL;
-	if (known && peer->caller.owner != who->resolved.owner) {
+	if (known && is_another(peer, who)) {
 		peer_close(peer);
 		return;
 	}

@@ -378,6 +378,11 @@ client_dispatch(struct spawner_client *client, size_t size, int fd)
 		fd_close(&fd);
 		return r;
 	}
+	if (message.header.type == ANSWER_POLICY && message.header.seq == 0) {
+		fd_close(&fd);
+		client->callbacks.on_policy(client->daemon);
+		return 0;
+	}
 	pending = table_find(&client->pending, message.header.seq);
 	if (!pending) {
 		fd_close(&fd);

@@ -32,6 +32,8 @@ typedef void (*spawner_fn)(struct daemon *daemon, uint64_t id,
 struct spawner_callbacks {
 	void (*on_connected)(struct daemon *daemon);
 	void (*on_lost)(struct daemon *daemon);
+	/* another policy is in force */
+	void (*on_policy)(struct daemon *daemon);
 };
 
 must_check int spawner_client_new(struct daemon *daemon, const char *path,

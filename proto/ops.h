@@ -49,8 +49,9 @@
  *
  * Answers: DONE 62100, ERROR 62101 (QUOTA: a bound of cgroups), CHILD 62102
  * (one fd: the pidfd of init), STATUS 62103, ENTRY 62104, WHO 62105 (WHO:
- * struct who, proto/who.h). On the init channel, from a stage to nsexecd: READY
- * 62110, FAILED 62111.
+ * struct who, proto/who.h). Unasked, seq 0: POLICY 62106, another policy is in
+ * force, and WHO may say other things. On the init channel, from a stage to
+ * nsexecd: READY 62110, FAILED 62111.
  */
 enum op {
 	OP_START = 62000,
@@ -77,6 +78,7 @@ enum op {
 	ANSWER_STATUS,
 	ANSWER_ENTRY,
 	ANSWER_WHO,
+	ANSWER_POLICY,
 
 	REPORT_READY = 62110,
 	REPORT_FAILED,

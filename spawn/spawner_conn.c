@@ -198,6 +198,23 @@ answer_error(struct spawner *spawner, uint64_t conn_id, uint32_t seq,
 	conn_send(spawner, conn_id, &builder, -1);
 }
 
+void
+conn_tell_policy(struct spawner *spawner)
+{
+	const struct conn *conn = spawner->conns.conns;
+	struct nlmsg_builder builder;
+	uint8_t buf[64];
+	size_t i;
+
+	for (i = 0; i < CONN_MAX; i++) {
+		if (!conn[i].id || !conn[i].is_worker)
+			continue;
+		nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_POLICY,
+				   0);
+		conn_send(spawner, conn[i].id, &builder, -1);
+	}
+}
+
 /* Give what waits to the socket, then go on with a LIST. */
 static void
 conn_flush(struct spawner *spawner, struct conn *conn)

@@ -84,6 +84,9 @@ void conn_send(struct spawner *spawner, uint64_t conn_id,
 	       struct nlmsg_builder *builder, int fd);
 void answer_done(struct spawner *spawner, uint64_t conn_id, uint32_t seq);
 
+/* Another policy is in force: tell nsexecd. */
+void conn_tell_policy(struct spawner *spawner);
+
 /* What an ERROR says. failure NULL: a refusal without a system call. */
 struct answer_error {
 	enum errcode code;

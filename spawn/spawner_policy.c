@@ -90,6 +90,7 @@ policy_on_result(struct spawner *spawner, uint32_t key,
 				 spawner->options.policy_dir,
 				 policy->table->n_rules,
 				 policy->table->n_files);
+			conn_tell_policy(spawner);
 		}
 	}
 	policy_end(spawner, why);

@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 # pylint: disable=wrong-import-position
 from harness import Instance, TestCase, main, wait_for  # noqa: E402
 from own_etc import OwnEtc  # noqa: E402
+from ttrpc_client import Client, RpcError  # noqa: E402
 
 ALICE, BOB, CAROL, DAVE = 62001, 62002, 62003, 62004
 SUB = 1000000  # the first id that is delegated to alice
@@ -281,6 +282,51 @@ class Policy(RightsCase):
             self.reload()
         wait_for(lambda: self.ctl("run", "--", "/bin/true",
                                   user=BOB).code != 0, 10, "the rules")
+
+    def as_user(self, uid):
+        groups = os.getgroups()
+        os.setgroups([])
+        os.setegid(uid)
+        os.seteuid(uid)
+        try:
+            client = Client(self.nsx.socket_path)
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+            os.setgroups(groups)
+        self.addCleanup(client.close)
+        client.call("List", {})
+        return client
+
+    def test_new_rules_hold_for_open_connections(self):
+        carol, bob, dave = map(self.as_user, (CAROL, BOB, DAVE))
+        rules = [dict(rule) for rule in self.RULES]
+        rules[1]["quotas"] = {"containers": 0}
+        rules[0]["verbs"] = ["version", "state"]
+        rules[2]["admin"] = False
+        sleep = {"spec": {"process": {"args": [b"/bin/sleep", b"60"]}}}
+        first = carol.call("Run", sleep)["info"]["id"]
+        carol.call("Delete", {"id": first, "force": True})
+        try:
+            self.write(rules)
+            self.reload()
+
+            def refused():
+                try:
+                    made = carol.call("Run", sleep)["info"]["id"]
+                except RpcError as error:
+                    self.assertEqual(error.detail.get("code"), "QUOTA")
+                    return True
+                carol.call("Delete", {"id": made, "force": True})
+                return False
+            wait_for(refused, 5, "the new quota")
+            for client in (bob, dave):  # what they had is less now
+                with self.assertRaises((EOFError, OSError)):
+                    client.call("List", {})
+        finally:
+            self.write(self.RULES)
+            self.reload()
+        wait_for(lambda: self.ctl("list", user=BOB).code == 0, 10, "the rules")
 
 
 if __name__ == "__main__":
