@@ -5,8 +5,11 @@
  * A request may come first: then it waits here for its token. Every wait ends,
  * with the token or without it, in one call of its function.
  *
- * Bounds: FDCHAN_WAITING_MAX in all and FDCHAN_PER_UID_MAX of one uid (uid 0:
- * the whole), over which a new connection is closed.
+ * Bounds: FDCHAN_WAITING_MAX in all and FDCHAN_PER_OWNER_MAX of one owner (uid
+ * 0: the whole), over which a new connection is closed. Nobody is asked whose a
+ * channel is: a uid's connections to the RPC socket tell. One without any is a
+ * stranger's, and so are all uids that a user was delegated and nobody knows:
+ * of those there are FDCHAN_STRANGERS_MAX in all, and the oldest makes room.
  */
 #include "daemon/fdchan.h"
 
@@ -31,6 +34,7 @@ struct channel {
 	struct watch *watch; /* for the token, then for the hang-up */
 	struct watch *timer;
 	bool has_token;
+	bool stranger;
 	uint8_t token[FDCHAN_TOKEN_SIZE];
 };
 
@@ -51,7 +55,7 @@ struct fdchan {
 	int listener;
 	struct watch *accept_watch;
 	struct watch *accept_pause;
-	unsigned int n_channels;
+	unsigned int n_channels, n_strangers;
 	struct channel_list channels;
 	struct waiter_list waiters;
 };
@@ -64,6 +68,7 @@ channel_free(struct channel *channel)
 	fd_close(&channel->fd);
 	LIST_REMOVE(channel, link);
 	channel->fdchan->n_channels--;
+	channel->fdchan->n_strangers -= channel->stranger;
 	channel->owner->n_fdchans--;
 	owner_put(channel->owner);
 	free(channel);
@@ -182,13 +187,57 @@ fdchan_has_place(const struct fdchan *fdchan, const struct rpc_caller *caller,
 {
 	unsigned int max = FDCHAN_WAITING_MAX;
 
-	/* nobody is asked who this is: a channel alone starts nothing */
 	if (caller->uid != 0) {
 		max -= max / 20;
-		if (owner->n_fdchans >= FDCHAN_PER_UID_MAX)
+		if (owner->n_fdchans >= FDCHAN_PER_OWNER_MAX)
 			return false;
 	}
 	return fdchan->n_channels < max;
+}
+
+/* Its uid is known by now: it counts with its owner, or is one too many. */
+static void
+channel_settle(struct channel *channel)
+{
+	struct server *server = channel->fdchan->server;
+	struct owner *owner;
+	uid_t uid;
+
+	if (!channel->stranger ||
+	    !server_owner_of(server, channel->caller.uid, &uid))
+		return;
+	owner = owner_get(server, uid);
+	if (!owner || (owner != channel->owner &&
+		       owner->n_fdchans >= FDCHAN_PER_OWNER_MAX)) {
+		channel_free(channel);
+		return;
+	}
+	channel->stranger = false;
+	channel->fdchan->n_strangers--;
+	owner->n_fdchans++;
+	channel->owner->n_fdchans--;
+	if (owner != channel->owner)
+		owner_put(channel->owner);
+	channel->owner = owner;
+}
+
+static void
+fdchan_make_room(struct fdchan *fdchan)
+{
+	struct channel *channel, *next, *oldest = NULL;
+
+	if (fdchan->n_strangers < FDCHAN_STRANGERS_MAX)
+		return;
+	for (channel = LIST_FIRST(&fdchan->channels); channel; channel = next) {
+		next = LIST_NEXT(channel, link);
+		channel_settle(channel);
+	}
+	if (fdchan->n_strangers < FDCHAN_STRANGERS_MAX)
+		return;
+	LIST_FOREACH(channel, &fdchan->channels, link)
+	if (channel->stranger)
+		oldest = channel;
+	channel_free(oldest);
 }
 
 /* Takes fd. */
@@ -199,9 +248,13 @@ fdchan_take_connection(struct fdchan *fdchan, int fd)
 	struct channel *channel;
 	struct rpc_caller caller;
 	struct owner *owner;
+	bool stranger;
 
 	if (server_peer_credentials(fdchan->server, fd, &caller) < 0)
 		return;
+	stranger = !server_owner_of(fdchan->server, caller.uid, &caller.owner);
+	if (stranger)
+		fdchan_make_room(fdchan);
 	owner = owner_get(fdchan->server, caller.owner);
 	if (!owner)
 		return;
@@ -215,9 +268,11 @@ fdchan_take_connection(struct fdchan *fdchan, int fd)
 	channel->fdchan = fdchan;
 	channel->owner = owner;
 	channel->caller = caller;
+	channel->stranger = stranger;
 	channel->fd = fd_steal(&connection);
 	owner->n_fdchans++;
 	fdchan->n_channels++;
+	fdchan->n_strangers += stranger;
 	LIST_INSERT_HEAD(&fdchan->channels, channel, link);
 	if (channel_watch(channel) < 0)
 		channel_free(channel);

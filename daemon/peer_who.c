@@ -47,6 +47,25 @@ server_find_place(const struct server *server, const struct rpc_caller *caller,
 }
 
 bool
+server_owner_of(const struct server *server, uid_t uid, uid_t *ret)
+{
+	const struct peer *peer;
+
+	if (uid == 0) {
+		*ret = 0;
+		return true;
+	}
+	LIST_FOREACH(peer, &server->all, all_link)
+	{
+		if (peer->caller.uid != uid || !peer->identity)
+			continue;
+		*ret = peer->caller.owner;
+		return true;
+	}
+	return false;
+}
+
+bool
 server_has_surplus_place(const struct server *server, const struct owner *owner)
 {
 	return owner->n_surplus < SERVER_SURPLUS_OWNER_MAX &&

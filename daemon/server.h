@@ -117,6 +117,9 @@ enum peer_place server_find_place(const struct server *server,
 bool server_has_surplus_place(const struct server *server,
 			      const struct owner *owner);
 /* Find or make; NULL: no memory. */
+/* Whose uid this is, as its connections tell; peer_who.c. false: it has none
+ * that is known, and *ret stays. */
+bool server_owner_of(const struct server *server, uid_t uid, uid_t *ret);
 struct owner *owner_get(struct server *server, uid_t uid);
 /* Forget an owner that has nothing left. */
 void owner_put(struct owner *owner);

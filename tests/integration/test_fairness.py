@@ -460,6 +460,37 @@ class Flood(QuotaCase):
         self.assertLess(max(admin), 2.0 * SLOW)
 
 
+class ManyUids(QuotaCase):
+    def test_channels_of_many_uids_leave_room_for_another_user(self):
+        """A user has as many uids as were delegated to him."""
+        honest = user_client(self.nsx.socket_path, HONEST)
+        self.addCleanup(honest.close)
+        honest.call("List", {})
+        channels = []
+        self.addCleanup(lambda: [c.close() for c in channels])
+        for uid in range(700000, 700400):
+            with acting_as(uid):
+                for _ in range(4):
+                    channel = socket.socket(socket.AF_UNIX,
+                                            socket.SOCK_SEQPACKET)
+                    channel.settimeout(20 * SLOW)
+                    channel.connect(os.path.join(self.nsx.dir, "fd.sock"))
+                    try:
+                        channel.send(os.urandom(16))
+                    except OSError:
+                        pass
+                    channels.append(channel)
+        with acting_as(HONEST), open("/dev/null", "wb") as null:
+            token, channel = honest.pass_fds([null.fileno()])
+        made = spec("/bin/true")
+        made["process"]["fds"] = [{"fd_index": 0, "number": 3, "name": b"o"}]
+        ident = honest.call("Run", {"spec": made, "fd_token": token,
+                                    "n_fds": 1})["info"]["id"]
+        channel.close()
+        honest.call("Wait", {"id": ident})
+        honest.call("Delete", {"id": ident})
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--flood"]:
         flood(sys.argv[2], time.monotonic() + float(sys.argv[3]))
