@@ -76,6 +76,24 @@ nsexec_call_get_oci_state(const struct nsexec_call *call, char **ret)
 }
 
 int
+nsexec_call_get_metrics(const struct nsexec_call *call, char **ret)
+{
+	message_auto ProtobufCMessage *message = NULL;
+	Nsexec__V1__MetricsResponse *response;
+	int r;
+
+	r = call_unpack(call, &nsexec__v1__metrics_response__descriptor,
+			&message);
+	if (r < 0)
+		return r;
+	response = (Nsexec__V1__MetricsResponse *)message;
+	if (!response->text)
+		return -EBADMSG;
+	*ret = strdup(response->text);
+	return *ret ? 0 : -ENOMEM;
+}
+
+int
 nsexec_call_get_exit(const struct nsexec_call *call, struct nsexec_exit *ret)
 {
 	message_auto ProtobufCMessage *message = NULL;

@@ -186,6 +186,19 @@ nsexec_delete(struct nsexec *nsexec, const char *id, bool force)
 }
 
 int
+nsexec_metrics(struct nsexec *nsexec, char **ret)
+{
+	call_auto struct nsexec_call *call = NULL;
+	int r;
+
+	r = nsexec_call_metrics(nsexec, &call);
+	r = finish(nsexec, r, call, "Metrics");
+	if (r < 0 || !ret)
+		return r;
+	return result(nsexec, nsexec_call_get_metrics(call, ret), "Metrics");
+}
+
+int
 nsexec_explain(struct nsexec *nsexec, const struct nsexec_spec *spec,
 	       struct nsexec_plan **ret)
 {

@@ -86,6 +86,7 @@ nsexec_call_free(struct nsexec_call *call)
 	fd_close(&call->fd_channel);
 	held_free(call->held);
 	free(call->error);
+	free(call->failed_trace);
 	free(call->payload);
 	free(call);
 	return NULL;

@@ -240,11 +240,14 @@ create(struct start_opts *opts)
 	call_auto struct nsexec_call *call = NULL;
 	struct nsexec_info *info = NULL;
 	fd_auto int pidfd = -1;
+	uint64_t sent_us = ctl_trace_now();
 	int status, r;
 
 	r = nsexec_call_create(ctl->nsexec, opts->spec, &start, &call);
-	if (r >= 0)
+	if (r >= 0) {
 		r = nsexec_call_await(call, -1);
+		ctl_trace_print(ctl, "Create", call, sent_us);
+	}
 	if (r >= 0)
 		r = nsexec_call_get_info(call, &info);
 	if (r < 0)

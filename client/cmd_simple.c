@@ -83,10 +83,22 @@ static int
 start_one(const struct verb_opts *opts, const char *id)
 {
 	struct nsexec_info *info = NULL;
-	int r = nsexec_start(opts->ctl->nsexec, id, &info);
+	struct nsexec_call *call = NULL;
+	uint64_t sent_us = ctl_trace_now();
+	int r, status = 0;
 
+	r = nsexec_call_start(opts->ctl->nsexec, id, &call);
+	if (r >= 0) {
+		r = nsexec_call_await(call, -1);
+		ctl_trace_print(opts->ctl, "Start", call, sent_us);
+	}
+	if (r >= 0)
+		r = nsexec_call_get_info(call, &info);
 	if (r < 0)
-		return ctl_report_last(opts->ctl);
+		status = ctl_report_call(opts->ctl, r, call);
+	nsexec_call_free(call);
+	if (r < 0)
+		return status;
 	if (ctl_json(opts->ctl))
 		ctl_print_json(opts->ctl, ctl_json_info(info));
 	nsexec_info_free(info);

@@ -339,9 +339,7 @@ on_response(struct nsexec_call *call, const uint8_t *data, size_t size)
 		return -EPROTO;
 	if (response->status && response->status->code != 0) {
 		result = -EREMOTEIO;
-		call->error = calloc(1, sizeof(*call->error));
-		if (call->error)
-			error_from_status(call->error, response->status);
+		call_take_status(call, response->status);
 	} else {
 		call->payload = response->payload.data;
 		call->payload_size = response->payload.len;

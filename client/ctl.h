@@ -41,6 +41,7 @@ struct ctl {
 	enum ctl_output output;
 	bool quiet;
 	bool no_headings;
+	bool trace;	       /* --debug */
 	bool runs;	       /* exit statuses 125 to 127 instead of 1 to 6 */
 	bool compat_runc;      /* exec --compat=runc: 255 instead of 125 */
 	struct nsexec *nsexec; /* owned; NULL until ctl_connect() */
@@ -114,6 +115,15 @@ int ctl_usage_option(const struct ctl *ctl,
 void ctl_warn(const struct ctl *ctl, const char *fmt, ...) printf_like(2, 3);
 /* Exit status of a process's end: its code, 128+n, 125 if unknown. */
 int ctl_exit_status(const struct nsexec_exit *exit);
+
+/* --- ctl_trace.c --------------------------------------------------------- */
+
+/* CLOCK_MONOTONIC in microseconds. */
+uint64_t ctl_trace_now(void);
+/* With --debug: on stderr, the points of a start that was just answered, good
+ * or bad; sent_us is when it was sent. */
+void ctl_trace_print(const struct ctl *ctl, const char *method,
+		     const struct nsexec_call *call, uint64_t sent_us);
 
 /* --- ctl_output.c -------------------------------------------------------- */
 
@@ -202,8 +212,8 @@ extern const struct argp main_argp;
 extern const struct argp bootstrap_argp, completion_argp, delete_argp,
 	doctor_argp, enter_argp, events_argp, exec_argp, explain_idmap_argp,
 	features_argp, idmap_argp, inspect_argp, kill_argp, list_argp,
-	policy_argp, ps_argp, run_argp, start_argp, state_argp, version_argp,
-	wait_argp;
+	metrics_argp, policy_argp, ps_argp, run_argp, start_argp, state_argp,
+	version_argp, wait_argp;
 extern const struct ctl_word bootstrap_words[], completion_words[],
 	explain_words[], idmap_words[], policy_words[];
 
@@ -218,6 +228,7 @@ int cmd_features(struct ctl *ctl, int argc, char **argv);
 int cmd_inspect(struct ctl *ctl, int argc, char **argv);
 int cmd_kill(struct ctl *ctl, int argc, char **argv);
 int cmd_list(struct ctl *ctl, int argc, char **argv);
+int cmd_metrics(struct ctl *ctl, int argc, char **argv);
 int cmd_policy(struct ctl *ctl, int argc, char **argv);
 int cmd_ps(struct ctl *ctl, int argc, char **argv);
 int cmd_run(struct ctl *ctl, int argc, char **argv);

@@ -130,6 +130,10 @@ const struct ctl_command ctl_commands[] = {
 	  .fn = cmd_doctor,
 	  .summary = "check this system and say what each finding breaks",
 	  .argp = &doctor_argp },
+	{ .name = "metrics",
+	  .fn = cmd_metrics,
+	  .summary = "print figures in OpenMetrics text",
+	  .argp = &metrics_argp },
 	{ .name = "completion",
 	  .fn = cmd_completion,
 	  .summary = "print what makes a shell complete our words",
@@ -149,7 +153,6 @@ const struct ctl_command ctl_commands[] = {
 	LATER("restore", "RPC Restore"),
 	LATER("ns", "pinned namespaces"),
 	LATER("pool", "the warm pool"),
-	LATER("metrics", "RPC Stats"),
 	{ 0 },
 };
 

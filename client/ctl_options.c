@@ -13,6 +13,7 @@
 enum {
 	KEY_JSON = 0x1000,
 	KEY_NO_HEADINGS,
+	KEY_DEBUG,
 };
 
 static const struct argp_option options[] = {
@@ -27,6 +28,9 @@ static const struct argp_option options[] = {
 	{ "no-headings", KEY_NO_HEADINGS, NULL, 0, "Tables without headings",
 	  90 },
 	{ "noheadings", KEY_NO_HEADINGS, NULL, OPTION_ALIAS, NULL, 90 },
+	{ "debug", KEY_DEBUG, NULL, 0,
+	  "Trace a start: when it passed each point, on stderr", 90 },
+	{ "verbose", 'v', NULL, OPTION_ALIAS, NULL, 90 },
 	{ 0 },
 };
 
@@ -79,6 +83,10 @@ on_option(int key, char *arg, struct argp_state *state)
 	case 'n':
 	case KEY_NO_HEADINGS:
 		ctl->no_headings = true;
+		return 0;
+	case KEY_DEBUG:
+	case 'v':
+		ctl->trace = true;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -154,8 +154,10 @@ ctl_connect(struct ctl *ctl)
 	if (ctl->nsexec)
 		return 0;
 	r = nsexec_connect(host, &ctl->nsexec);
-	if (r >= 0)
+	if (r >= 0) {
+		nsexec_trace(ctl->nsexec, ctl->trace);
 		return 0;
+	}
 	if (!host)
 		host = getenv("NSEXEC_SOCKET");
 	if (!host || !*host)

@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/internal.h"
@@ -90,11 +91,25 @@ code_from_ttrpc(int ttrpc_code)
 	}
 }
 
-void
-error_from_status(struct nsexec_error *error, const Ttrpc__Status *status)
+static void
+take_trace(struct nsexec_call *call, const Nsexec__V1__Trace *message)
 {
+	if (!message || call->failed_trace)
+		return;
+	call->failed_trace = malloc(sizeof(*call->failed_trace));
+	if (call->failed_trace)
+		trace_from_message(call->failed_trace, message);
+}
+
+void
+call_take_status(struct nsexec_call *call, const Ttrpc__Status *status)
+{
+	struct nsexec_error *error = calloc(1, sizeof(*error));
 	bool found = false;
 
+	call->error = error;
+	if (!error)
+		return;
 	for (size_t i = 0; i < status->n_details && !found; i++) {
 		const Ttrpc__Any *any = status->details[i];
 		Nsexec__V1__ErrorDetail *detail;
@@ -106,6 +121,7 @@ error_from_status(struct nsexec_error *error, const Ttrpc__Status *status)
 		if (!detail)
 			continue;
 		error_from_detail(error, detail);
+		take_trace(call, detail->trace);
 		nsexec__v1__error_detail__free_unpacked(detail, NULL);
 		found = true;
 	}

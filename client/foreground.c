@@ -196,6 +196,8 @@ reconnect(struct foreground *foreground)
 	ctl->nsexec = nsexec_close(ctl->nsexec);
 	for (;;) {
 		r = nsexec_connect(ctl->host, &ctl->nsexec);
+		if (r >= 0)
+			nsexec_trace(ctl->nsexec, ctl->trace);
 		if (r >= 0 || clock_boottime_ms() >= end)
 			return r;
 		/* Signals stay in the signalfd until we are back. */
@@ -267,11 +269,13 @@ int
 foreground_start(struct foreground *foreground)
 {
 	call_auto struct nsexec_call *call = NULL;
+	uint64_t sent_us;
 	bool again;
 	int r;
 
 	do {
 		call = nsexec_call_free(call);
+		sent_us = ctl_trace_now();
 		r = send_start(foreground, &call);
 		if (r < 0)
 			return ctl_report_call(foreground->ctl, r, NULL);
@@ -280,6 +284,9 @@ foreground_start(struct foreground *foreground)
 		again = is_broken(r) && !foreground->exec_container &&
 			reconnect(foreground) >= 0;
 	} while (again);
+	ctl_trace_print(foreground->ctl,
+			foreground->exec_container ? "Exec" : "Run", call,
+			sent_us);
 	foreground->failed_late = r < 0 && is_late(nsexec_call_error(call));
 	if (r < 0 && foreground->timed_out) {
 		ctl_warn(foreground->ctl, "not started within the timeout");

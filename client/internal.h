@@ -45,9 +45,10 @@ struct nsexec_call {
 	bool stream;
 	bool done;
 	bool want_pidfd;
-	int result;		    /* -EINPROGRESS until done */
-	int fd_channel;		    /* -1: none */
-	struct nsexec_error *error; /* NULL: none */
+	int result;			   /* -EINPROGRESS until done */
+	int fd_channel;			   /* -1: none */
+	struct nsexec_error *error;	   /* NULL: none */
+	struct nsexec_trace *failed_trace; /* NULL: none */
 	uint8_t *payload;
 	size_t payload_size;
 	struct queued_event *events, **events_end;
@@ -61,6 +62,7 @@ struct nsexec {
 	int broken;    /* 0 or the -errno that ended the connection */
 	char *fd_path; /* of the sibling fd.sock */
 	bool answered; /* something came: the daemon runs */
+	bool trace;    /* starts ask for one */
 	struct nsexec_call *waker; /* owned: what held starts wait for */
 	uint32_t next_stream;
 	size_t n_queued;
@@ -112,8 +114,13 @@ void error_from_detail(struct nsexec_error *error,
 /* One of this side: stage "client". */
 void error_local(struct nsexec_error *error, int r, const char *step,
 		 const char *object);
-/* From an encoded ttrpc.Response with a status; fills *error. */
-void error_from_status(struct nsexec_error *error, const Ttrpc__Status *status);
+/* From an encoded ttrpc.Response with a status: error, and a trace if it has
+ * one. */
+void call_take_status(struct nsexec_call *call, const Ttrpc__Status *status);
+
+/* trace.c */
+void trace_from_message(struct nsexec_trace *ret,
+			const Nsexec__V1__Trace *message);
 
 /* fdchan.c: open fd.sock, say the token, send the descriptors. */
 struct fd_channel {

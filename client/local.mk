@@ -18,6 +18,7 @@ libnsx_client_la_SOURCES = \
 	client/spec.c client/spec_parts.h \
 	client/spec_process.c \
 	client/spec_system.c \
+	client/trace.c \
 	client/unpack.c
 $(libnsx_client_la_OBJECTS): proto/nsexec.pb-c.h proto/ttrpc.pb-c.h
 
@@ -56,6 +57,7 @@ nsexecctl_SOURCES = \
 	client/cmd_explain.c \
 	client/cmd_idmap.c \
 	client/cmd_list.c \
+	client/cmd_metrics.c \
 	client/cmd_policy.c \
 	client/cmd_run.c \
 	client/cmd_simple.c \
@@ -67,6 +69,7 @@ nsexecctl_SOURCES = \
 	client/ctl_output.c \
 	client/ctl_parse.c \
 	client/ctl_report.c \
+	client/ctl_trace.c \
 	client/ctl_words.c \
 	client/complete.c client/complete.h \
 	client/explain_idmap.c \

@@ -122,6 +122,12 @@ short nsexec_poll_events(const struct nsexec *nsexec);
  */
 int nsexec_dispatch(struct nsexec *nsexec);
 
+/*
+ * Have every start that is asked for from now on tell its trace, which
+ * nsexec_call_get_trace() reads; false: no more.
+ */
+void nsexec_trace(struct nsexec *nsexec, bool wanted);
+
 /* Of the last blocking call on this connection that failed. Borrows. */
 const struct nsexec_error *nsexec_last_error(const struct nsexec *nsexec);
 /* --- what to start ------------------------------------------------------ */
@@ -397,6 +403,15 @@ struct nsexec_processes {
 };
 struct nsexec_processes *nsexec_processes_free(struct nsexec_processes *list);
 
+/*
+ * When a start passed its points, in microseconds of CLOCK_MONOTONIC; 0: it
+ * did not. The points are those of nsexec.v1.Trace.
+ */
+struct nsexec_trace {
+	uint64_t received_us, sent_us, child_us, ready_us, opened_us,
+		started_us, failed_us;
+};
+
 struct nsexec_step {
 	const char *stage, *step, *detail;
 	const char *decides; /* who says yes or no; empty if not told */
@@ -472,6 +487,7 @@ int nsexec_call_cancel(struct nsexec *nsexec, const char *id,
 		       const uint8_t *key, struct nsexec_call **ret);
 int nsexec_call_explain(struct nsexec *nsexec, const struct nsexec_spec *spec,
 			struct nsexec_call **ret);
+int nsexec_call_metrics(struct nsexec *nsexec, struct nsexec_call **ret);
 /*
  * Any method of service nsexec.v1.Nsexec with a payload that the caller
  * encoded; the answer is nsexec_call_payload().
@@ -529,6 +545,14 @@ int nsexec_call_get_processes(const struct nsexec_call *call,
 int nsexec_call_get_plan(const struct nsexec_call *call,
 			 struct nsexec_plan **ret);
 int nsexec_call_get_cancelled(const struct nsexec_call *call, bool *ret);
+/* OpenMetrics text; free(3) it. */
+int nsexec_call_get_metrics(const struct nsexec_call *call, char **ret);
+/*
+ * Create, Run, Start, Exec, also of one that failed. 0; -ENODATA: it was not
+ * asked for (nsexec_trace()), or was refused before anything was started.
+ */
+int nsexec_call_get_trace(const struct nsexec_call *call,
+			  struct nsexec_trace *ret);
 
 /*
  * The pidfd of the started process, given, for a start with want_pidfd that
@@ -608,6 +632,8 @@ int nsexec_processes(struct nsexec *nsexec, const char *id,
 int nsexec_delete(struct nsexec *nsexec, const char *id, bool force);
 int nsexec_explain(struct nsexec *nsexec, const struct nsexec_spec *spec,
 		   struct nsexec_plan **ret);
+/* OpenMetrics text; free(3) it. */
+int nsexec_metrics(struct nsexec *nsexec, char **ret);
 /* 16 random bytes for struct nsexec_start's key. 0 or -errno. */
 int nsexec_key_new(uint8_t key[16]);
 #ifdef __cplusplus

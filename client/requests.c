@@ -135,6 +135,7 @@ nsexec_call_create(struct nsexec *nsexec, const struct nsexec_spec *spec,
 	if (r < 0)
 		return r;
 	message.spec = spec->message;
+	message.has_trace = message.trace = nsexec->trace;
 	return start_send(nsexec, &fields, &request, start && start->want_pidfd,
 			  ret);
 }
@@ -158,6 +159,7 @@ nsexec_call_run(struct nsexec *nsexec, const struct nsexec_spec *spec,
 	if (r < 0)
 		return r;
 	message.spec = spec->message;
+	message.has_trace = message.trace = nsexec->trace;
 	return start_send(nsexec, &fields, &request, start && start->want_pidfd,
 			  ret);
 }
@@ -181,6 +183,7 @@ nsexec_call_exec(struct nsexec *nsexec, const char *id,
 		return r;
 	message.id = (char *)id;
 	message.process = spec->message->process;
+	message.has_trace = message.trace = nsexec->trace;
 	return start_send(nsexec, &fields, &request, start && start->want_pidfd,
 			  ret);
 }
@@ -192,6 +195,7 @@ nsexec_call_start(struct nsexec *nsexec, const char *id,
 	Nsexec__V1__StartRequest message = NSEXEC__V1__START_REQUEST__INIT;
 
 	message.id = (char *)id;
+	message.has_trace = message.trace = nsexec->trace;
 	return SEND(nsexec, "Start", nsexec__v1__start_response__descriptor,
 		    &message, ret);
 }
@@ -282,6 +286,15 @@ nsexec_call_cancel(struct nsexec *nsexec, const char *id, const uint8_t *key,
 	message.key.data = (uint8_t *)key;
 	message.key.len = key ? 16 : 0;
 	return SEND(nsexec, "Cancel", nsexec__v1__cancel_response__descriptor,
+		    &message, ret);
+}
+
+int
+nsexec_call_metrics(struct nsexec *nsexec, struct nsexec_call **ret)
+{
+	Nsexec__V1__MetricsRequest message = NSEXEC__V1__METRICS_REQUEST__INIT;
+
+	return SEND(nsexec, "Metrics", nsexec__v1__metrics_response__descriptor,
 		    &message, ret);
 }
 

@@ -22,6 +22,7 @@
 #include "daemon/error.h"
 #include "daemon/id_block.h"
 #include "daemon/spec.h"
+#include "daemon/trace.h"
 #include "proto/ops.h"
 
 enum task_state {
@@ -96,6 +97,7 @@ struct task {
 	struct op_joins joins;		 /* of them; kinds 0: none */
 	struct op_program program;	 /* inode 0: not known */
 	uint64_t created_ns, started_ns; /* realtime */
+	struct trace trace;		 /* of its start, or of Start */
 	struct task_exit exit;
 	struct error *failure; /* NULL: none; owned */
 	struct event_seqs terminal;

@@ -340,6 +340,31 @@ owner_counts(struct container_table *table, uid_t uid)
 	return &entry->owner;
 }
 
+const struct owner *
+owner_find(const struct container_table *table, uid_t uid)
+{
+	const struct owner_entry *entry =
+		table_find(&table->owners, (uint64_t)uid + 1);
+
+	return entry ? &entry->owner : NULL;
+}
+
+void
+owners_count(const struct container_table *table, struct viewer viewer,
+	     size_t *ret_in_flight, size_t *ret_stuck)
+{
+	*ret_in_flight = *ret_stuck = 0;
+	for (size_t i = 0; i < table->owners.size; i++) {
+		const struct owner_entry *entry = table->owners.slots[i].value;
+
+		if (!table->owners.slots[i].key ||
+		    !viewer_sees(viewer, entry->owner.uid))
+			continue;
+		*ret_in_flight += entry->owner.in_flight;
+		*ret_stuck += entry->owner.stuck;
+	}
+}
+
 size_t
 container_table_in_flight(const struct container_table *table)
 {

@@ -8,6 +8,7 @@
 #define NSX_DAEMON_CONTAINER_TABLE_H
 
 #include "daemon/container.h"
+#include "daemon/metrics.h"
 #include "daemon/viewer.h"
 
 struct container_table;
@@ -22,6 +23,7 @@ struct owner {
 	size_t stuck;	  /* tasks that were killed and are still there */
 	double tokens;	  /* of the start rate */
 	int64_t tokens_ms;
+	struct metrics metrics;
 };
 
 must_check int container_table_new(struct container_table **ret);
@@ -70,6 +72,11 @@ void task_remove_exec(struct container_table *table, struct task *task);
 
 /* NULL: no memory. */
 struct owner *owner_counts(struct container_table *table, uid_t uid);
+/* NULL: nothing was counted for him yet. */
+const struct owner *owner_find(const struct container_table *table, uid_t uid);
+/* Starts in flight and stuck tasks of those that the viewer sees. */
+void owners_count(const struct container_table *table, struct viewer viewer,
+		  size_t *ret_in_flight, size_t *ret_stuck);
 /* All owners together. */
 size_t container_table_in_flight(const struct container_table *table);
 /* Containers of all owners that did not end. */

@@ -26,6 +26,7 @@
 #include "daemon/start.h"
 #include "daemon/subscribe.h"
 #include "daemon/task.h"
+#include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/sys.h"
 
@@ -64,6 +65,7 @@ spawner_on_connected(struct daemon *daemon)
 		.fn = ping_on_answer,
 	};
 
+	daemon->core->n_connects++;
 	restore_adopt(daemon);
 	if (daemon->server)
 		server_ask_again(daemon->server);
@@ -104,7 +106,11 @@ core_load(struct daemon *daemon)
 		r = core_new_epoch(daemon);
 	if (r == 0)
 		r = record_store_load(daemon, restore_record);
-	return r;
+	if (r < 0)
+		return r;
+	daemon->n_begun++;
+	record_store_numbering(daemon);
+	return 0;
 }
 
 /* Ended containers that grew too old, now and then. */
@@ -180,6 +186,7 @@ core_new(struct daemon *daemon)
 	if (!daemon->core)
 		return -ENOMEM;
 	daemon->core->pidfs = has_pidfs();
+	daemon->core->began_ns = clock_ns(CLOCK_REALTIME);
 	r = core_new_parts(daemon);
 	if (r == 0)
 		r = core_load(daemon);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "daemon/daemon.h"
+#include "daemon/metrics.h"
 #include "lib/table.h"
 
 struct container;
@@ -23,8 +24,12 @@ struct core {
 	/* containers that are over, freed when no callback is on the stack */
 	struct container *doomed;
 	struct watch *doomed_timer;
-	size_t asking; /* STATUS requests under way */
-	bool pidfs;    /* pidfds have inodes of their own (Linux 6.9) */
+	size_t asking;		/* STATUS requests under way */
+	struct metrics metrics; /* of all owners */
+	uint64_t began_ns;	/* realtime, of this nsexecd */
+	uint64_t n_adopted;	/* tasks on record that lived on */
+	uint64_t n_connects;	/* to the spawner */
+	bool pidfs; /* pidfds have inodes of their own (Linux 6.9) */
 };
 
 #endif

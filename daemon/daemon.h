@@ -30,6 +30,7 @@ struct daemon {
 	struct subscribers *subscribers;
 	struct core *core;
 	uint8_t epoch[16];
+	uint64_t n_begun; /* nsexecds with these records, this one too */
 	bool draining;
 };
 

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/trace.h"
 #include "lib/err.h"
 #include "proto/errcode.h"
 
@@ -28,6 +29,7 @@ struct error {
 	char hint[256];		/* what to change */
 	bool retryable;
 	struct error_quota quota;
+	struct trace trace; /* told with it if it is wanted */
 };
 
 /*

@@ -65,4 +65,5 @@ error_pack(const struct error *error, struct error_packed *ret)
 	detail->retryable = error->retryable;
 	detail->message = ret->message;
 	pack_quota(&error->quota, detail);
+	detail->trace = trace_pack(&error->trace, &ret->trace);
 }

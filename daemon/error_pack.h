@@ -15,6 +15,7 @@
 struct error_packed {
 	Nsexec__V1__ErrorDetail detail;
 	int ttrpc; /* gRPC status code */
+	Nsexec__V1__Trace trace;
 	char step[4 * FAILURE_WORD_MAX];
 	char syscall[4 * FAILURE_WORD_MAX];
 	char object[4 * FAILURE_OBJECT_MAX];

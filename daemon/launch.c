@@ -169,6 +169,8 @@ repeated(struct daemon *daemon, const struct launch *launch)
 		return false;
 	container =
 		container_find_id(daemon->containers, launch->caller.owner, id);
+	if (container)
+		container->init.trace.wanted |= launch->spec->trace;
 	if (hash != launch->spec->hash)
 		(void)error_set(&error, ERRCODE_CONFLICT, "start", "key",
 				"this key was used with another request",

@@ -25,6 +25,7 @@ libnsx_daemon_la_SOURCES += \
 	daemon/loop.c daemon/loop.h \
 	daemon/notify.c daemon/notify.h \
 	daemon/peer.c daemon/peer.h daemon/peer_out.c daemon/peer_who.c \
+	daemon/peer_counts.c daemon/peer_counts.h \
 	daemon/rpc.h \
 	daemon/server.c daemon/server.h \
 	daemon/stream.c daemon/stream.h \
@@ -60,8 +61,12 @@ libnsx_daemon_la_SOURCES += \
 	daemon/launch.c \
 	daemon/mapping.c daemon/mapping.h \
 	daemon/methods.c daemon/methods.h daemon/methods_control.c \
+	daemon/methods_metrics.c \
 	daemon/methods_query.c daemon/methods_start.c \
+	daemon/metrics.c daemon/metrics.h \
+	daemon/metrics_text.c daemon/metrics_text.h \
 	daemon/oci_state.c daemon/oci_state.h \
+	daemon/openmetrics.c daemon/openmetrics.h \
 	daemon/pack.c daemon/pack.h \
 	daemon/park.c daemon/park.h \
 	daemon/plan.c daemon/plan.h \
@@ -81,4 +86,5 @@ libnsx_daemon_la_SOURCES += \
 	daemon/subscribe.c daemon/subscribe.h \
 	daemon/task.c daemon/task.h daemon/task_part.h \
 	daemon/task_end.c daemon/task_io.c \
+	daemon/trace.c daemon/trace.h \
 	daemon/who_ask.c daemon/who_ask.h

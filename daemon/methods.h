@@ -29,6 +29,7 @@ METHOD(method_processes);
 METHOD(method_delete);
 METHOD(method_cancel);
 METHOD(method_explain);
+METHOD(method_metrics);
 METHOD(method_next_events);
 METHOD(method_events);
 

@@ -4,6 +4,7 @@
 #include "daemon/methods.h"
 #include "daemon/request.h"
 #include "daemon/start.h"
+#include "lib/clock.h"
 #include "lib/fd.h"
 
 /* A new spec, or NULL and the call is failed. */
@@ -20,8 +21,10 @@ spec_for(struct daemon *daemon, uint64_t call_id)
 						 "try again in a moment" });
 		return NULL;
 	}
-	if (spec_new(&spec) == 0)
+	if (spec_new(&spec) == 0) {
+		spec->received_ns = clock_ns(CLOCK_MONOTONIC);
 		return spec;
+	}
 	method_refuse(daemon, call_id,
 		      &(struct refusal){ ERRCODE_OVERLOADED, "start", "memory",
 					 "the daemon has no memory left for it",
@@ -108,6 +111,10 @@ METHOD(method_start)
 	if (!container)
 		return;
 	if (container->init.state == TASK_CREATED) {
+		container->init.trace =
+			(struct trace){ .wanted = request->has_trace &&
+						  request->trace };
+		trace_mark(&container->init.trace, TRACE_RECEIVED);
 		start_open(daemon, call_id, caller, container);
 		return;
 	}

@@ -133,6 +133,7 @@ reply_info(struct parked *parked)
 {
 	struct task *task = parked->task;
 	struct server *server = task->daemon->server;
+	Nsexec__V1__Trace trace;
 	struct info_packed packed;
 
 	info_pack(task->container, &packed);
@@ -140,16 +141,19 @@ reply_info(struct parked *parked)
 		Nsexec__V1__CreateResponse response =
 			NSEXEC__V1__CREATE_RESPONSE__INIT;
 		response.info = &packed.info;
+		response.trace = trace_pack(&task->trace, &trace);
 		(void)rpc_reply(server, parked->call_id, &response.base);
 	} else if (parked->kind == PARK_RUN) {
 		Nsexec__V1__RunResponse response =
 			NSEXEC__V1__RUN_RESPONSE__INIT;
 		response.info = &packed.info;
+		response.trace = trace_pack(&task->trace, &trace);
 		(void)rpc_reply(server, parked->call_id, &response.base);
 	} else {
 		Nsexec__V1__StartResponse response =
 			NSEXEC__V1__START_RESPONSE__INIT;
 		response.info = &packed.info;
+		response.trace = trace_pack(&task->trace, &trace);
 		(void)rpc_reply(server, parked->call_id, &response.base);
 	}
 	info_packed_deinit(&packed);
@@ -160,12 +164,14 @@ reply_exec(struct parked *parked)
 {
 	const struct task *task = parked->task;
 	Nsexec__V1__ExecResponse response = NSEXEC__V1__EXEC_RESPONSE__INIT;
+	Nsexec__V1__Trace trace;
 
 	response.exec_id = (char *)task->exec_id;
 	response.has_pid = true;
 	response.pid = task->pid;
 	response.has_pid_inode = task->pid_inode != 0;
 	response.pid_inode = task->pid_inode;
+	response.trace = trace_pack(&task->trace, &trace);
 	(void)rpc_reply(task->daemon->server, parked->call_id, &response.base);
 }
 
@@ -245,17 +251,26 @@ park_removed(struct task *task)
 	PARK_ANSWER(task, on_removed);
 }
 
+#define KINDS_OF_STARTS \
+	(1u << PARK_CREATE | 1u << PARK_RUN | 1u << PARK_START | \
+	 1u << PARK_EXEC)
+
 static void
 park_fail_kinds(struct task *task, const struct error *error,
 		unsigned int kinds)
 {
+	struct error traced = *error;
 	struct parked *next;
+
+	traced.trace = task->trace;
 
 	for (struct parked *parked = task->parked; parked; parked = next) {
 		next = parked->next;
 		if (!(kinds & (1u << parked->kind)))
 			continue;
-		(void)rpc_fail(task->daemon->server, parked->call_id, error);
+		(void)rpc_fail(task->daemon->server, parked->call_id,
+			       KINDS_OF_STARTS & (1u << parked->kind) ? &traced
+								      : error);
 		parked_free(parked);
 	}
 }

@@ -138,10 +138,13 @@ put_error(struct peer *peer, struct evbuffer *buffer, uint32_t stream_id,
 	uint8_t detail[sizeof(struct error_packed)];
 	struct ttrpc_header header = { .type = TTRPC_RESPONSE,
 				       .stream_id = stream_id };
+	const struct server *server = peer->server;
 	struct error_packed packed;
 	struct room room;
 	uint8_t *p;
 
+	if (server->config.failed)
+		server->config.failed(server->daemon, &peer->caller, error);
 	error_pack(error, &packed);
 	if (message)
 		packed.detail.message = (char *)message;

@@ -95,6 +95,22 @@ static const struct quota_row quota_rows[] = {
 _Static_assert(sizeof(quota_rows) / sizeof(quota_rows[0]) == N_QUOTAS,
 	       "every quota has a row");
 
+const char *
+quota_kind(enum quota quota)
+{
+	return quota_rows[quota].kind;
+}
+
+int
+quota_by_kind(const char *kind)
+{
+	for (int i = 0; kind && i < N_QUOTAS; i++) {
+		if (strcmp(quota_rows[i].kind, kind) == 0)
+			return i;
+	}
+	return -1;
+}
+
 const struct owner_limits *
 owner_limits(const struct daemon *daemon, const struct rpc_caller *caller)
 {

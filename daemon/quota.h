@@ -60,6 +60,10 @@ must_check int quota_check(const struct quota_use *use, struct error *error);
 int quota_refuse(const struct quota_use *use, struct error *error);
 int quota_refuse_all(const struct quota_use *use, struct error *error);
 
+/* Its word on the wire; and back, -1 for NULL or a word that is none. */
+const char *quota_kind(enum quota quota);
+int quota_by_kind(const char *kind);
+
 /* What a start asks for. */
 struct quota_start {
 	bool container; /* not an exec */

@@ -204,6 +204,8 @@ record_store_numbering(struct daemon *daemon)
 	numbering.message.has_epoch = true;
 	numbering.message.epoch.data = daemon->epoch;
 	numbering.message.epoch.len = sizeof(daemon->epoch);
+	numbering.message.has_begun = true;
+	numbering.message.begun = daemon->n_begun;
 	event_log_limits(daemon->events, numbering_add, &numbering);
 	numbering.message.viewers = numbering.viewers;
 	if (!numbering.failed)
@@ -297,6 +299,8 @@ record_store_load_numbering(struct daemon *daemon)
 		return -ENOENT;
 	}
 	memcpy(daemon->epoch, numbering->epoch.data, sizeof(daemon->epoch));
+	/* of a version that did not count: there was one at least */
+	daemon->n_begun = numbering->has_begun ? numbering->begun : 1;
 	for (size_t i = 0; r == 0 && i < numbering->n_viewers; i++) {
 		/* a uid twice would be our own fault: the first one counts */
 		if (event_last(daemon->events, numbering->viewers[i]->uid))

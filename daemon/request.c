@@ -381,7 +381,7 @@ part_container(struct part *part, const Nsexec__V1__ContainerSpec *from)
 
 /* What Create, Run and Exec say around the spec, in one form. */
 struct envelope {
-	bool has_key, has_fd_token, send_pidfd, has_timeout;
+	bool has_key, has_fd_token, send_pidfd, has_timeout, trace;
 	ProtobufCBinaryData key, fd_token;
 	uint32_t n_fds, timeout_ms;
 };
@@ -426,6 +426,7 @@ part_envelope(struct part *part, const struct envelope *from)
 	struct spec *spec = part->spec;
 	int r;
 
+	spec->trace = from->trace;
 	if (from->has_key && from->key.len != SPEC_KEY_SIZE)
 		return part_refuse(part, "must be 16 bytes",
 				   "make it of 16 random bytes", "key");
@@ -446,7 +447,8 @@ part_envelope(struct part *part, const struct envelope *from)
 
 /*
  * The request's own bytes, packed again, as a number for its key. Without the
- * token, which names the channel of one attempt: another attempt has another.
+ * token, which names the channel of one attempt: another attempt has another;
+ * and whether it is traced makes no other start of it.
  */
 static int
 request_hash(struct part *part, const ProtobufCMessage *message)
@@ -467,6 +469,7 @@ request_hash(struct part *part, const ProtobufCMessage *message)
 		.send_pidfd = \
 			(request)->has_send_pidfd && (request)->send_pidfd, \
 		.has_timeout = (request)->has_timeout_ms, \
+		.trace = (request)->has_trace && (request)->trace, \
 		.fd_token = (request)->fd_token, \
 		.n_fds = (request)->has_n_fds ? (request)->n_fds : 0, \
 		.timeout_ms = (request)->timeout_ms, \
@@ -487,6 +490,7 @@ request_create(const Nsexec__V1__CreateRequest *request, struct spec *spec,
 	if (r == 0)
 		r = part_container(&part, request->spec);
 	same.has_fd_token = false;
+	same.has_trace = false;
 	if (r == 0 && spec->has_key)
 		r = request_hash(&part, &same.base);
 	return r;
@@ -507,6 +511,7 @@ request_run(const Nsexec__V1__RunRequest *request, struct spec *spec,
 	if (r == 0)
 		r = part_container(&part, request->spec);
 	same.has_fd_token = false;
+	same.has_trace = false;
 	if (r == 0 && spec->has_key)
 		r = request_hash(&part, &same.base);
 	return r;

@@ -300,6 +300,8 @@ abort_restart(struct task *task, const char *rule)
 static void
 adopt_task(struct task *task, const struct op_message *entry)
 {
+	if (task->restored && !task->seen && task_is_live(task))
+		task->daemon->core->n_adopted++;
 	task->seen = task->daemon->core->adopt_round;
 	task->pid = (pid_t)entry->pid;
 	task->start_time = entry->start_time;

@@ -127,6 +127,9 @@ struct server_config {
 	/* audit_verdict(), or a test's; NULL: not wanted. */
 	void (*audit)(struct daemon *daemon,
 		      const struct audit_verdict *verdict);
+	/* A caller is told an error: metrics_on_error(); NULL: not wanted. */
+	void (*failed)(struct daemon *daemon, const struct rpc_caller *caller,
+		       const struct error *error);
 	/* rpc_stream_drained, or a test's. */
 	void (*stream_drained)(struct daemon *daemon, uint64_t call_id);
 };

@@ -52,6 +52,8 @@ struct spec {
 	bool has_fd_token;
 	uint8_t fd_token[16];
 	uint32_t timeout_ms;
+	uint64_t received_ns; /* CLOCK_MONOTONIC */
+	bool trace;	      /* wanted with the answer */
 };
 
 void spec_init(struct spec *spec);

@@ -231,6 +231,7 @@ start_open(struct daemon *daemon, uint64_t call_id,
 			log_error("container %s: cannot record", container->id);
 		return;
 	}
+	trace_mark(&task->trace, TRACE_SENT);
 	task->opening = true;
 	task->state = TASK_COMMITTED;
 	task_count(task, true);

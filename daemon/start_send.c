@@ -10,6 +10,7 @@
 #include "daemon/container_table.h"
 #include "daemon/core_parts.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/record_store.h"
 #include "daemon/spawner_client.h"
 #include "daemon/start_part.h"
@@ -101,6 +102,8 @@ start_begin(struct task *task, struct parcel *parcel, const struct spec *spec,
 	task->gate = (enum bootstrap_gate)parcel->plan.boot.gate;
 	task->state = TASK_STARTING;
 	task->n_fds = spec->boot.n_channel_fds;
+	task->trace.wanted = spec->trace;
+	task->trace.ns[TRACE_RECEIVED] = spec->received_ns;
 	/* a LIST under way was sent before it and cannot know of it */
 	task->seen = task->daemon->core->adopt_round;
 	r = record_store_write(task->daemon, task,
@@ -116,6 +119,8 @@ start_begin(struct task *task, struct parcel *parcel, const struct spec *spec,
 		record_store_remove(task->daemon, task);
 		return r;
 	}
+	trace_mark(&task->trace, TRACE_SENT);
+	metrics_on_sent(task);
 	task_count(task, true);
 	return 0;
 }

@@ -267,8 +267,6 @@ stream_emit(struct reader *reader, void *userdata,
 			       &packed->event.base);
 }
 
-static struct subscribers *subscribers_of(struct daemon *daemon);
-
 static void
 stream_pump(struct reader *reader)
 {
@@ -284,7 +282,7 @@ void
 rpc_stream_drained(struct daemon *daemon, uint64_t call_id)
 {
 	struct reader *reader =
-		table_find(&subscribers_of(daemon)->by_call, call_id);
+		table_find(&daemon->subscribers->by_call, call_id);
 
 	if (reader && reader->stream)
 		stream_pump(reader);
@@ -375,7 +373,7 @@ poll_on_timeout(void *userdata)
 	struct reader *reader = userdata;
 
 	(void)poll_try(reader, true);
-	reader_free(subscribers_of(reader->daemon), reader);
+	reader_free(reader->daemon->subscribers, reader);
 }
 
 /* Both */
@@ -383,7 +381,7 @@ poll_on_timeout(void *userdata)
 void
 subscribers_wake(struct daemon *daemon, uid_t ring)
 {
-	struct subscribers *subscribers = subscribers_of(daemon);
+	struct subscribers *subscribers = daemon->subscribers;
 	struct reader *next;
 
 	for (struct reader *reader = subscribers ? subscribers->first : NULL;
@@ -396,6 +394,19 @@ subscribers_wake(struct daemon *daemon, uid_t ring)
 		else if (poll_try(reader, false))
 			reader_free(subscribers, reader);
 	}
+}
+
+size_t
+subscribers_count(const struct daemon *daemon, struct viewer viewer,
+		  bool streams)
+{
+	size_t n = 0;
+
+	for (const struct reader *reader = daemon->subscribers->first; reader;
+	     reader = reader->next)
+		n += reader->stream == streams &&
+		     viewer_sees(viewer, reader->viewer.owner);
+	return n;
 }
 
 static int
@@ -479,7 +490,7 @@ reader_limit(struct daemon *daemon, const struct rpc_caller *caller,
 						 : MAX_ADMIN_SUBSCRIBERS,
 				 .wanted = 1 };
 
-	for (struct reader *reader = subscribers_of(daemon)->first; reader;
+	for (struct reader *reader = daemon->subscribers->first; reader;
 	     reader = reader->next)
 		use.used +=
 			reader->viewer.owner == caller->owner && reader->stream;
@@ -491,7 +502,7 @@ reader_new(struct daemon *daemon, uint64_t call_id,
 	   const struct rpc_caller *caller,
 	   const Nsexec__V1__EventsRequest *request, struct error *error)
 {
-	struct subscribers *subscribers = subscribers_of(daemon);
+	struct subscribers *subscribers = daemon->subscribers;
 	struct reader *reader = calloc(1, sizeof(*reader));
 	int r;
 
@@ -536,7 +547,7 @@ subscribe_stream(struct daemon *daemon, uint64_t call_id,
 		(void)rpc_fail(daemon->server, call_id, &error);
 		return;
 	}
-	reader = table_find(&subscribers_of(daemon)->by_call, call_id);
+	reader = table_find(&daemon->subscribers->by_call, call_id);
 	reader->stream = true;
 	stream_pump(reader);
 }
@@ -555,7 +566,7 @@ subscribe_next(struct daemon *daemon, uint64_t call_id,
 		(void)rpc_fail(daemon->server, call_id, &error);
 		return;
 	}
-	reader = table_find(&subscribers_of(daemon)->by_call, call_id);
+	reader = table_find(&daemon->subscribers->by_call, call_id);
 	reader->max_events = request->has_max_events && request->max_events
 				     ? request->max_events
 				     : DEFAULT_EVENTS;
@@ -564,13 +575,13 @@ subscribe_next(struct daemon *daemon, uint64_t call_id,
 	if (timeout_ms > MAX_TIMEOUT_MS)
 		timeout_ms = MAX_TIMEOUT_MS;
 	if (poll_try(reader, timeout_ms == 0) || timeout_ms == 0) {
-		reader_free(subscribers_of(daemon), reader);
+		reader_free(daemon->subscribers, reader);
 		return;
 	}
 	if (watch_new_timer(daemon->loop, poll_on_timeout, reader,
 			    &reader->timer) < 0) {
 		(void)poll_try(reader, true);
-		reader_free(subscribers_of(daemon), reader);
+		reader_free(daemon->subscribers, reader);
 		return;
 	}
 	watch_timer_set(reader->timer, timeout_ms);
@@ -580,14 +591,8 @@ void
 subscribe_gone(struct daemon *daemon, uint64_t call_id)
 {
 	struct reader *reader =
-		table_find(&subscribers_of(daemon)->by_call, call_id);
+		table_find(&daemon->subscribers->by_call, call_id);
 
 	if (reader)
-		reader_free(subscribers_of(daemon), reader);
-}
-
-static struct subscribers *
-subscribers_of(struct daemon *daemon)
-{
-	return daemon->subscribers;
+		reader_free(daemon->subscribers, reader);
 }

@@ -27,6 +27,10 @@ void subscribe_next(struct daemon *daemon, uint64_t call_id,
 		    const Nsexec__V1__NextEventsRequest *request);
 void subscribe_gone(struct daemon *daemon, uint64_t call_id);
 
+/* Of those whom the viewer sees: streams, or calls that wait. */
+size_t subscribers_count(const struct daemon *daemon, struct viewer viewer,
+			 bool streams);
+
 /* This viewer has a new event. */
 void subscribers_wake(struct daemon *daemon, uid_t viewer);
 

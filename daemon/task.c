@@ -25,6 +25,7 @@
 #include "daemon/events.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
+#include "daemon/metrics.h"
 #include "daemon/park.h"
 #include "daemon/proc_stat.h"
 #include "daemon/record_store.h"
@@ -115,6 +116,8 @@ run(struct task *task)
 	task->timer = watch_free(task->timer);
 	task_count(task, false);
 	task->started_ns = clock_ns(CLOCK_REALTIME);
+	trace_mark(&task->trace, TRACE_STARTED);
+	metrics_on_started(task);
 	task_publish(task,
 		     task_is_init(task) ? EVENT_STARTED : EVENT_EXEC_STARTED);
 	park_started(task);
@@ -173,6 +176,7 @@ commit(struct task *task)
 	task->state = TASK_COMMITTED;
 	r = fd_send(task->channel, "G", 1, NULL, 0);
 	(void)r;
+	trace_mark(&task->trace, TRACE_OPENED);
 	if (task->ready && task_is_init(task))
 		task_publish(task, EVENT_CREATED);
 }
@@ -186,6 +190,7 @@ wait_at_gate(struct task *task)
 	task->state = TASK_CREATED;
 	watch_timer_set(task->timer, -1);
 	task_count(task, false);
+	metrics_on_created(task);
 	task_publish(task, EVENT_CREATED);
 	park_created(task);
 }
@@ -194,6 +199,7 @@ static void
 starting_on_child(struct task *task, struct task_input *input)
 {
 	starting_child(task, input);
+	trace_mark(&task->trace, TRACE_CHILD);
 	if (task->gate == GATE_CHANNEL)
 		commit(task);
 	else if (task->ready)
@@ -204,6 +210,7 @@ static void
 take_ready(struct task *task, const struct task_input *input)
 {
 	task->ready = true;
+	trace_mark(&task->trace, TRACE_READY);
 	task->created_ns = clock_ns(CLOCK_REALTIME);
 	memcpy(task->namespaces, input->msg->namespaces,
 	       sizeof(task->namespaces));
@@ -438,6 +445,7 @@ committed_on_eof(struct task *task, struct task_input *input)
 static void
 committed_on_opened(struct task *task, struct task_input *input)
 {
+	trace_mark(&task->trace, TRACE_OPENED);
 	if (task->channel < 0)
 		task_ask_status(task);
 }

@@ -13,6 +13,7 @@
 #include "daemon/container_table.h"
 #include "daemon/events.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/park.h"
 #include "daemon/record_store.h"
 #include "daemon/spawner_client.h"
@@ -99,6 +100,8 @@ task_fail(struct task *task, const struct error *error)
 	task->ended_ms = clock_boottime_ms();
 	task_close_channel(task);
 	task_count(task, false);
+	trace_mark(&task->trace, TRACE_FAILED);
+	metrics_on_failed(task, error);
 	record_end(task);
 	log_error_record(LOG_LEVEL_INFO, task->container->id, error);
 	task_publish(task, EVENT_FAILED);
@@ -116,6 +119,7 @@ task_exit(struct task *task, const struct task_exit *exit)
 	task->ended_ms = clock_boottime_ms();
 	task_close_channel(task);
 	task_count(task, false);
+	metrics_on_exited(task);
 	record_end(task);
 	task_publish(task,
 		     task_is_init(task) ? EVENT_EXITED : EVENT_EXEC_EXITED);

@@ -20,6 +20,7 @@
 #include "daemon/confine.h"
 #include "daemon/core.h"
 #include "daemon/loop.h"
+#include "daemon/metrics.h"
 #include "daemon/notify.h"
 #include "daemon/quota.h"
 #include "daemon/rpc.h"
@@ -186,6 +187,7 @@ worker_open(struct worker *worker, struct worker_sockets *sockets)
 		.ask = who_ask,
 		.initial_limits = &config->limits.owner,
 		.audit = audit_verdict,
+		.failed = metrics_on_error,
 		.service = "nsexec.v1.Nsexec",
 		.methods = rpc_methods,
 		.stream_drained = rpc_stream_drained,

@@ -12,6 +12,7 @@ dist_doc_DATA = \
 	doc/ERRORS.md \
 	doc/IDMAPS.md \
 	doc/LIMITS.md \
+	doc/METRICS.md \
 	doc/NSEXEC.md \
 	doc/PERFORMANCE.md \
 	doc/ROOTLESS.md \

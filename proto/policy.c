@@ -31,6 +31,7 @@ const char *const policy_verb_names[N_POLICY_VERBS] = {
 	[POLICY_VERB_JOIN] = "join",
 	[POLICY_VERB_FOREIGN_JOIN] = "foreign_join",
 	[POLICY_VERB_FOREIGN_CONTAINER] = "foreign_container",
+	[POLICY_VERB_METRICS] = "metrics",
 };
 
 const char *const policy_confinement_names[N_POLICY_CONFINEMENTS] = {

@@ -35,7 +35,8 @@
 #define POLICY_SOURCE_MAX 88
 
 /* What a rule allows, bit 1 << n of a mask: methods of nsexec.v1, then what a
- * request may contain. */
+ * request may contain, then methods that came later: a bit keeps its meaning
+ * while the spawner and nsexecd are of two versions. */
 enum policy_verb {
 	POLICY_VERB_VERSION,
 	POLICY_VERB_CREATE,
@@ -54,6 +55,7 @@ enum policy_verb {
 	POLICY_VERB_JOIN,	       /* namespaces by path, pid, fd */
 	POLICY_VERB_FOREIGN_JOIN,      /* admins: of an owner other than root */
 	POLICY_VERB_FOREIGN_CONTAINER, /* admins: any verb on others' own */
+	POLICY_VERB_METRICS,
 	N_POLICY_VERBS,
 };
 #define POLICY_VERB_BIT(verb) (1u << (verb))

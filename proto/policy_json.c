@@ -53,7 +53,7 @@ kind_bit(const char *word)
 static const struct policy_vocabulary verbs = {
 	verb_bit,
 	"one of: version create start run exec state list wait signal "
-	"processes delete cancel explain events join foreign_join "
+	"processes delete cancel explain events metrics join foreign_join "
 	"foreign_container"
 };
 static const struct policy_vocabulary confinements = {

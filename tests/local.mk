@@ -6,7 +6,7 @@ EXTRA_DIST += \
 	tests/expected_skips.txt \
 	tests/run.py \
 	tests/lib/build.sh tests/lib/harness.py tests/lib/pb.py \
-	tests/lib/stuck_fuse.py \
+	tests/lib/openmetrics.py tests/lib/stuck_fuse.py \
 	tests/lib/systemd_box.sh tests/lib/ttrpc_client.py \
 	tests/lint/allow.txt tests/lint/lint.py
 
@@ -300,6 +300,7 @@ CORE_TESTS = \
 	tests/unit/test_events \
 	tests/unit/test_explain \
 	tests/unit/test_identity \
+	tests/unit/test_metrics \
 	tests/unit/test_record \
 	tests/unit/test_request
 check_PROGRAMS += $(CORE_TESTS)
@@ -327,6 +328,9 @@ tests_unit_test_explain_LDADD = $(CORE_TEST_LIBS)
 tests_unit_test_identity_SOURCES = tests/unit/test_identity.c
 tests_unit_test_identity_CFLAGS = $(CORE_TEST_CFLAGS)
 tests_unit_test_identity_LDADD = $(CORE_TEST_LIBS)
+tests_unit_test_metrics_SOURCES = tests/unit/test_metrics.c $(CORE_FIXTURE)
+tests_unit_test_metrics_CFLAGS = $(CORE_TEST_CFLAGS)
+tests_unit_test_metrics_LDADD = $(CORE_TEST_LIBS)
 tests_unit_test_record_SOURCES = tests/unit/test_record.c
 tests_unit_test_record_CFLAGS = $(CORE_TEST_CFLAGS)
 tests_unit_test_record_LDADD = $(CORE_TEST_LIBS)

@@ -253,7 +253,8 @@ class Bombs(RowCase):
             self.assertIn(error.detail["code"],
                           ("INTERNAL", "INVALID_ARGUMENT"))
         else:  # a field that is none is nothing to those that need none
-            self.assertIn(method, ("Version", "List", "NextEvents"))
+            self.assertIn(method, ("Version", "List", "Metrics",
+                                   "NextEvents"))
 
 
 if __name__ == "__main__":
