@@ -92,6 +92,7 @@ struct task {
 	bool opening;	   /* OPEN is under way */
 	bool recorded;	   /* a record file exists */
 	bool restored;	   /* read from a record; not announced again */
+	bool started_told; /* by an earlier nsexecd; started_ns says when */
 	uint64_t seen;	   /* round of LIST that found it, restore.c */
 	uint64_t namespaces[8];
 	struct op_joins joins;		 /* of them; kinds 0: none */

@@ -15,6 +15,7 @@
 #include "daemon/config.h"
 #include "daemon/container_table.h"
 #include "daemon/core_parts.h"
+#include "daemon/event_ring.h"
 #include "daemon/events.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
@@ -24,6 +25,7 @@
 #include "daemon/rpc.h"
 #include "daemon/spawner_client.h"
 #include "daemon/start.h"
+#include "daemon/store.h"
 #include "daemon/subscribe.h"
 #include "daemon/task.h"
 #include "lib/clock.h"
@@ -67,6 +69,7 @@ spawner_on_connected(struct daemon *daemon)
 
 	daemon->core->n_connects++;
 	restore_adopt(daemon);
+	store_on_spawner(daemon);
 	if (daemon->server)
 		server_ask_again(daemon->server);
 	if (spawner_send_small(daemon->spawner, &ping) < 0)
@@ -96,6 +99,58 @@ core_new_epoch(struct daemon *daemon)
 	return 0;
 }
 
+/* The dead nsexecd's, if it was handed back and is what the records name. */
+static int
+core_take_ring(struct daemon *daemon)
+{
+	fd_auto int fd = store_take(daemon->store, STORE_RING);
+	struct event_ring *ring;
+	int r;
+
+	if (fd < 0)
+		return -ENOENT;
+	r = event_ring_open(fd, daemon->epoch, daemon->ring_id, &ring);
+	if (r == 0) {
+		fd_steal(&fd);
+		r = event_log_attach(daemon->events, ring);
+		if (r < 0)
+			event_ring_free(ring);
+	}
+	if (r == -EBADMSG)
+		log_warning("events: the ring that was kept is not used: it "
+			    "is not ours, or not whole");
+	return r;
+}
+
+/* Without one nothing is lost but numbers, which then show as a gap. */
+static int
+core_open_ring(struct daemon *daemon)
+{
+	struct event_ring *ring = NULL;
+	int r;
+
+	r = core_take_ring(daemon);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	memset(daemon->ring_id, 0, sizeof(daemon->ring_id));
+	r = event_ring_new(daemon->epoch, &ring);
+	if (r == 0) {
+		memcpy(daemon->ring_id, event_ring_id(ring),
+		       sizeof(daemon->ring_id));
+		/* on record before the first number is given in it */
+		r = record_store_numbering(daemon);
+	}
+	if (r == 0)
+		r = event_log_attach(daemon->events, ring);
+	if (r < 0) {
+		log_warning("events: no ring to keep them over a restart: %s",
+			    strerror(-r));
+		memset(daemon->ring_id, 0, sizeof(daemon->ring_id));
+		event_ring_free(ring);
+	}
+	return 0;
+}
+
 static int
 core_load(struct daemon *daemon)
 {
@@ -105,9 +160,12 @@ core_load(struct daemon *daemon)
 	if (r == -ENOENT)
 		r = core_new_epoch(daemon);
 	if (r == 0)
+		r = core_open_ring(daemon);
+	if (r == 0)
 		r = record_store_load(daemon, restore_record);
 	if (r < 0)
 		return r;
+	restore_told(daemon);
 	daemon->n_begun++;
 	record_store_numbering(daemon);
 	return 0;

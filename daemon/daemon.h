@@ -17,6 +17,7 @@ struct event_log;
 struct record_store;
 struct subscribers;
 struct core;
+struct store;
 struct config;
 
 struct daemon {
@@ -29,8 +30,10 @@ struct daemon {
 	struct record_store *records;
 	struct subscribers *subscribers;
 	struct core *core;
+	struct store *store; /* NULL: nobody keeps anything for us */
 	uint8_t epoch[16];
 	uint64_t n_begun; /* nsexecds with these records, this one too */
+	uint8_t ring_id[16]; /* of the ring of events; zero: there is none */
 	bool draining;
 };
 

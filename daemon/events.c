@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/event_ring.h"
 #include "daemon/log.h"
+#include "daemon/record_event.h"
 #include "daemon/record_store.h"
 #include "daemon/subscribe.h"
 #include "lib/clock.h"
@@ -28,6 +30,7 @@ struct ring {
 	size_t size;
 	uint64_t first, last; /* in the slots; empty: first = last + 1 */
 	uint64_t limit;	      /* numbers up to it are reserved on record */
+	bool resumed;	      /* last may never have been given */
 	struct event **kept;
 	size_t n_kept, kept_size;
 };
@@ -36,7 +39,8 @@ struct event_log {
 	struct daemon *daemon;
 	size_t ring_size;
 	uint64_t keep_ns;
-	struct table rings; /* uid + 1 -> struct ring */
+	struct table rings;	    /* uid + 1 -> struct ring */
+	struct event_ring *backing; /* NULL: none */
 };
 
 static struct event *
@@ -88,6 +92,7 @@ event_log_free(struct event_log *log)
 		ring_free(ring);
 	}
 	table_deinit(&log->rings);
+	log->backing = event_ring_free(log->backing);
 	free(log);
 	return NULL;
 }
@@ -267,35 +272,68 @@ ring_reserve(struct event_log *log, struct ring *ring)
 	if (ring->last < ring->limit)
 		return;
 	ring->limit = ring->last + RESERVE;
-	record_store_numbering(log->daemon);
+	(void)record_store_numbering(log->daemon);
+}
+
+/* An event of this record that no ring has yet; NULL: no memory. */
+static struct event *
+event_of_record(const struct event_record *record)
+{
+	struct event *event = event_new(&record->draft);
+
+	if (event) {
+		event->realtime_ns = record->realtime_ns;
+		event->boottime_ns = record->boottime_ns;
+	}
+	return event;
+}
+
+/* Before anybody is shown it. */
+static void
+log_back(struct event_log *log, const struct event_record *record)
+{
+	free_auto uint8_t *data = NULL;
+	size_t size;
+
+	if (!log->backing)
+		return;
+	if (record_event_encode(record, &data, &size) == 0) {
+		event_ring_append(log->backing, data, size);
+		return;
+	}
+	/* One number is missing in it: the next start is without it. */
+	log_error("events: no memory for the ring, a restart shows a gap");
+	log->backing = event_ring_free(log->backing);
 }
 
 static void
-publish_to(struct event_log *log, uid_t viewer, const struct event_draft *draft)
+publish_to(struct event_log *log, uid_t viewer,
+	   const struct event_record *record)
 {
 	struct ring *ring = ring_get(log, viewer);
-	struct event *event = event_new(draft);
 
 	if (!ring) {
 		log_error("events: cannot keep an event: no memory");
-		event_free(event);
 		return;
 	}
-	ring_reserve(log, ring);
-	if (event) {
-		event->realtime_ns = clock_ns(CLOCK_REALTIME);
-		event->boottime_ns = clock_ns(CLOCK_BOOTTIME);
-	}
-	ring_append(log, ring, event);
+	ring_append(log, ring, event_of_record(record));
 	subscribers_wake(log->daemon, viewer);
 }
 
 void
 event_publish(struct event_log *log, const struct event_draft *draft)
 {
-	publish_to(log, draft->owner, draft);
+	const struct event_record record = {
+		.draft = *draft,
+		.seqs = event_next(log, draft->owner),
+		.realtime_ns = clock_ns(CLOCK_REALTIME),
+		.boottime_ns = clock_ns(CLOCK_BOOTTIME),
+	};
+
+	log_back(log, &record);
+	publish_to(log, draft->owner, &record);
 	if (draft->owner != 0)
-		publish_to(log, 0, draft);
+		publish_to(log, 0, &record);
 }
 
 struct event_seqs
@@ -313,32 +351,185 @@ event_next(struct event_log *log, uid_t owner)
 				    .admin = admin ? admin->last + 1 : 0 };
 }
 
+/* A number was given to nobody, or not known here: the next is seq. */
+static void
+ring_skip_to(struct event_log *log, struct ring *ring, uint64_t seq)
+{
+	while (ring->first <= ring->last)
+		ring_evict(log, ring);
+	ring->first = seq;
+	ring->last = seq - 1;
+}
+
+/* Is this number's event here? */
+static bool
+ring_has(const struct ring *ring, uint64_t seq)
+{
+	if (seq >= ring->first && seq <= ring->last)
+		return ring->slots[seq % ring->size] != NULL;
+	for (size_t i = 0; i < ring->n_kept; i++)
+		if (ring->kept[i]->seq == seq)
+			return true;
+	return false;
+}
+
+/*
+ * The event of a record under its number; true: it was behind all others. A
+ * number beyond the reserved ones was never shown. Takes event, may be NULL.
+ */
+static bool
+ring_restore(struct event_log *log, struct ring *ring, uint64_t seq,
+	     struct event *event)
+{
+	if (seq == 0 || seq > ring->limit || !event || ring_has(ring, seq)) {
+		event_free(event);
+		return false;
+	}
+	event->seq = seq;
+	if (seq > ring->last) {
+		if (seq != ring->last + 1)
+			ring_skip_to(log, ring, seq);
+		ring_append(log, ring, event);
+		return true;
+	}
+	if (seq >= ring->first)
+		ring->slots[seq % ring->size] = event;
+	else
+		kept_insert(log, ring, event);
+	return false;
+}
+
 void
 event_restore(struct event_log *log, const struct event_draft *draft,
 	      const struct event_seqs *seqs, uint64_t realtime_ns,
 	      uint64_t boottime_ns)
 {
-	const struct {
-		uid_t viewer;
-		uint64_t seq;
-	} copies[2] = { { draft->owner, seqs->owner }, { 0, seqs->admin } };
-	size_t n = draft->owner == 0 ? 1 : 2;
+	struct event_record record = { .draft = *draft,
+				       .realtime_ns = realtime_ns,
+				       .boottime_ns = boottime_ns };
+	struct ring *own = ring_get(log, draft->owner);
+	struct ring *admin = ring_get(log, 0);
 
-	for (size_t i = 0; i < n; i++) {
-		struct ring *ring = ring_get(log, copies[i].viewer);
-		struct event *event;
+	if (own &&
+	    ring_restore(log, own, seqs->owner, event_of_record(&record)))
+		record.seqs.owner = seqs->owner;
+	if (draft->owner != 0 && admin &&
+	    ring_restore(log, admin, seqs->admin, event_of_record(&record)))
+		record.seqs.admin = seqs->admin;
+	/* on record and not told: it died in between */
+	if (record.seqs.owner || record.seqs.admin)
+		log_back(log, &record);
+}
 
-		/* a number beyond the reserved ones was never shown */
-		if (!ring || copies[i].seq == 0 || copies[i].seq > ring->last)
-			continue;
-		event = event_new(draft);
-		if (!event)
-			continue;
-		event->seq = copies[i].seq;
-		event->realtime_ns = realtime_ns;
-		event->boottime_ns = boottime_ns;
-		kept_insert(log, ring, event);
+/* The ring of events */
+
+static int
+import_check(void *userdata, const uint8_t *data, size_t size)
+{
+	const struct event_log *log = userdata;
+	struct event_record_parts parts;
+	struct event_record record;
+	const struct ring *own, *admin;
+	int r;
+
+	r = record_event_decode(data, size, &record, &parts);
+	if (r == 0) {
+		own = ring_find(log, record.draft.owner);
+		admin = ring_find(log, 0);
+		if (record.seqs.owner > (own ? own->limit : 0) ||
+		    record.seqs.admin > (admin ? admin->limit : 0))
+			r = -EBADMSG;
 	}
+	event_record_parts_deinit(&parts);
+	return r;
+}
+
+static void
+import_to(struct event_log *log, uid_t viewer, uint64_t seq,
+	  const struct event_record *record)
+{
+	struct ring *ring = ring_find(log, viewer);
+
+	if (!ring || seq == 0)
+		return;
+	if (ring->resumed) {
+		ring->resumed = false;
+		ring->first = seq;
+		ring->last = seq - 1;
+	}
+	if (seq <= ring->last)
+		return;
+	if (seq != ring->last + 1)
+		ring_skip_to(log, ring, seq);
+	ring_append(log, ring, event_of_record(record));
+}
+
+static int
+import_entry(void *userdata, const uint8_t *data, size_t size)
+{
+	struct event_log *log = userdata;
+	struct event_record_parts parts;
+	struct event_record record;
+	int r;
+
+	r = record_event_decode(data, size, &record, &parts);
+	if (r == 0) {
+		import_to(log, record.draft.owner, record.seqs.owner, &record);
+		if (record.draft.owner != 0)
+			import_to(log, 0, record.seqs.admin, &record);
+	}
+	event_record_parts_deinit(&parts);
+	return r;
+}
+
+int
+event_log_attach(struct event_log *log, struct event_ring *ring)
+{
+	int r;
+
+	r = event_ring_walk(ring, import_check, log);
+	if (r == 0)
+		r = event_ring_walk(ring, import_entry, log);
+	if (r == 0)
+		log->backing = ring;
+	return r;
+}
+
+struct walk {
+	void (*fn)(void *userdata, const struct event_record *record);
+	void *userdata;
+};
+
+static int
+walk_entry(void *userdata, const uint8_t *data, size_t size)
+{
+	const struct walk *walk = userdata;
+	struct event_record_parts parts;
+	struct event_record record;
+	int r;
+
+	r = record_event_decode(data, size, &record, &parts);
+	if (r == 0)
+		walk->fn(walk->userdata, &record);
+	event_record_parts_deinit(&parts);
+	return r;
+}
+
+int
+event_log_walk(const struct event_log *log,
+	       void (*fn)(void *userdata, const struct event_record *record),
+	       void *userdata)
+{
+	struct walk walk = { fn, userdata };
+
+	return log->backing ? event_ring_walk(log->backing, walk_entry, &walk)
+			    : 0;
+}
+
+const struct event_ring *
+event_log_ring(const struct event_log *log)
+{
+	return log->backing;
 }
 
 int
@@ -352,6 +543,7 @@ event_log_resume(struct event_log *log, uid_t viewer, uint64_t last)
 	ring->last = last;
 	ring->first = last + 1;
 	ring->limit = last;
+	ring->resumed = true;
 	return 0;
 }
 

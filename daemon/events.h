@@ -7,7 +7,9 @@
  *
  * Numbers survive a restart: they are reserved in blocks in a small record
  * before they are given, and a terminal event's number stands in its task's
- * record. What was reserved and not given shows as a gap.
+ * record. Where the ring of the dead nsexecd was handed back (event_ring.h),
+ * its events and their numbers go on in it; else what was reserved and may have
+ * been given shows as a gap.
  */
 #ifndef NSX_DAEMON_EVENTS_H
 #define NSX_DAEMON_EVENTS_H
@@ -76,6 +78,22 @@ void event_restore(struct event_log *log, const struct event_draft *draft,
 /* Numbering after a restart: the newest number that may have been given. */
 must_check int event_log_resume(struct event_log *log, uid_t viewer,
 				uint64_t last);
+/*
+ * Keep what is published in this ring as well, and take what is in it; after
+ * the numbering, before the records. Takes ring on success. -EBADMSG: what is
+ * in it does not go with the numbering; nothing was taken. -ENOMEM: some was,
+ * and this log can number nothing.
+ */
+struct event_ring;
+must_check int event_log_attach(struct event_log *log, struct event_ring *ring);
+/* What the ring of the dead nsexecd held, the oldest first. */
+struct event_record;
+must_check int event_log_walk(const struct event_log *log,
+			      void (*fn)(void *userdata,
+					 const struct event_record *record),
+			      void *userdata);
+/* NULL: none. */
+const struct event_ring *event_log_ring(const struct event_log *log);
 /* Called with each viewer's reserved limit, to write them down. */
 void event_log_limits(const struct event_log *log,
 		      void (*fn)(void *userdata, uid_t viewer, uint64_t limit),

@@ -54,6 +54,7 @@ libnsx_daemon_la_SOURCES += \
 	daemon/container.c daemon/container.h \
 	daemon/container_table.c daemon/container_table.h \
 	daemon/core.c daemon/core.h daemon/core_parts.h \
+	daemon/event_ring.c daemon/event_ring.h \
 	daemon/events.c daemon/events.h \
 	daemon/explain.c daemon/explain.h \
 	daemon/features.c daemon/features.h \
@@ -72,7 +73,8 @@ libnsx_daemon_la_SOURCES += \
 	daemon/plan.c daemon/plan.h \
 	daemon/proc_stat.c daemon/proc_stat.h \
 	daemon/quota.c daemon/quota.h \
-	daemon/record.c daemon/record.h \
+	daemon/record.c daemon/record.h daemon/record_part.h \
+	daemon/record_event.c daemon/record_event.h \
 	daemon/record_store.c daemon/record_store.h \
 	daemon/request.c daemon/request.h daemon/request_part.h \
 	daemon/request_exec.c daemon/request_maps.c \
@@ -83,6 +85,7 @@ libnsx_daemon_la_SOURCES += \
 	daemon/spec.c daemon/spec.h \
 	daemon/start.c daemon/start.h daemon/start_part.h \
 	daemon/start_exec.c daemon/start_send.c \
+	daemon/store.c daemon/store.h \
 	daemon/subscribe.c daemon/subscribe.h \
 	daemon/task.c daemon/task.h daemon/task_part.h \
 	daemon/task_end.c daemon/task_io.c \

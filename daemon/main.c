@@ -77,7 +77,7 @@ bind_fd_socket(const char *path, int *ret_fd)
  * nsexecd becomes the one that the spawner expects.
  */
 static int
-become_worker(const struct config *config, struct worker_sockets *sockets)
+become_worker(const struct config *config, struct notify_fds *sockets)
 {
 	const struct launcher_config launcher = {
 		.run_dir = config->run_dir,
@@ -109,11 +109,11 @@ static int
 serve_passed_sockets(const struct config *config)
 {
 	char error_text[NOTIFY_ERROR_MAX] = "";
-	struct worker_sockets sockets = { -1, -1 };
+	struct notify_fds sockets = { -1, -1, -1, -1 };
 	bool root = geteuid() == 0;
 	int r;
 
-	r = notify_listeners(&sockets.rpc, &sockets.fd, error_text);
+	r = notify_listeners(&sockets, error_text);
 	if (r < 0) {
 		log_error("%s", error_text);
 		return r;
@@ -129,6 +129,8 @@ serve_passed_sockets(const struct config *config)
 		return worker_run(config, &sockets);
 	fd_close(&sockets.rpc);
 	fd_close(&sockets.fd);
+	fd_close(&sockets.ring);
+	fd_close(&sockets.handover);
 	return r;
 }
 

@@ -20,11 +20,12 @@
 #include "lib/text.h"
 #include "lib/util.h"
 
+#define NOTIFY_BARRIER_US 2000000u
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
 struct listener {
 	const char *name;
-	int type;
+	int type; /* 0: from the store, anything */
 	int *ret;
 };
 
@@ -43,6 +44,17 @@ notify_has_listeners(void)
 	return sd_listen_fds(0) > 0;
 }
 
+/* Checked by whoever uses it. Of two the first: they are no error. */
+static int
+take_stored(const struct listener *listener, int fd)
+{
+	if (*listener->ret >= 0)
+		close(fd);
+	else
+		*listener->ret = fd;
+	return 0;
+}
+
 /* Takes fd into the listener of this name. */
 static int
 take_listener(const struct listener *listeners, size_t n_listeners, int fd,
@@ -55,6 +67,8 @@ take_listener(const struct listener *listeners, size_t n_listeners, int fd,
 		listener = &listeners[i];
 		if (strcmp(listener->name, name) != 0)
 			continue;
+		if (listener->type == 0)
+			return take_stored(listener, fd);
 		if (*listener->ret >= 0)
 			return -EINVAL;
 		if (sd_is_socket_unix(fd, listener->type, 1, NULL, 0) <= 0)
@@ -68,13 +82,15 @@ take_listener(const struct listener *listeners, size_t n_listeners, int fd,
 }
 
 int
-notify_listeners(int *ret_rpc, int *ret_fd, char error_text[NOTIFY_ERROR_MAX])
+notify_listeners(struct notify_fds *ret, char error_text[NOTIFY_ERROR_MAX])
 {
 	__attribute__((cleanup(free_names))) char **names = NULL;
-	fd_auto int rpc = -1, channel = -1;
+	fd_auto int rpc = -1, channel = -1, ring = -1, handover = -1;
 	const struct listener listeners[] = {
 		{ "rpc", SOCK_STREAM, &rpc },
 		{ "fd", SOCK_SEQPACKET, &channel },
+		{ "ring", 0, &ring },
+		{ "handover", 0, &handover },
 	};
 	char name[64];
 	int i, n, r = 0;
@@ -106,8 +122,10 @@ notify_listeners(int *ret_rpc, int *ret_fd, char error_text[NOTIFY_ERROR_MAX])
 	}
 	if (r < 0)
 		return r;
-	*ret_rpc = fd_steal(&rpc);
-	*ret_fd = fd_steal(&channel);
+	ret->rpc = fd_steal(&rpc);
+	ret->fd = fd_steal(&channel);
+	ret->ring = fd_steal(&ring);
+	ret->handover = fd_steal(&handover);
 	return 0;
 }
 
@@ -121,6 +139,30 @@ void
 notify_stopping(void)
 {
 	(void)sd_notify(0, "STOPPING=1");
+}
+
+/*
+ * FDPOLL=0: systemd would drop a socket whose other end is closed. The barrier
+ * makes sure that it has read it all before anything is built on it.
+ */
+int
+notify_store(const char *name, int fd)
+{
+	char text[128];
+	int r;
+
+	if (!getenv("NOTIFY_SOCKET"))
+		return -ENOTSUP;
+	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	r = sd_notify(0, text);
+	if (r > 0 && fd >= 0) {
+		snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s",
+			 name);
+		r = sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+	}
+	if (r > 0)
+		r = sd_notify_barrier(0, NOTIFY_BARRIER_US);
+	return r > 0 ? 0 : r < 0 ? r : -ENOTSUP;
 }
 
 void

@@ -13,21 +13,33 @@
 
 #include "lib/err.h"
 
+/* -1: not passed. */
+struct notify_fds {
+	int rpc, fd;	    /* listeners */
+	int ring, handover; /* from the store: anything, not checked */
+};
 /*
- * The sockets that were passed (LISTEN_FDS), by the names "rpc" (a listening
- * unix stream socket) and "fd" (a listening unix seqpacket socket); given,
- * CLOEXEC and non-blocking, -1 = not passed. Clears the LISTEN_* variables. On
+ * The descriptors that were passed (LISTEN_FDS): sockets by the names "rpc" (a
+ * listening unix stream socket) and "fd" (a listening unix seqpacket socket),
+ * non-blocking, and what was kept in the store (store.h); all given and
+ * CLOEXEC. Clears the LISTEN_* variables. On
  * an error all are closed and error_text says which: -EINVAL for a socket of
  * another name, kind or number; -errno.
  */
 #define NOTIFY_ERROR_MAX 256
-must_check int notify_listeners(int *ret_rpc, int *ret_fd,
+must_check int notify_listeners(struct notify_fds *ret,
 				char error_text[NOTIFY_ERROR_MAX]);
 /* Were sockets passed to this very process? */
 bool notify_has_listeners(void);
 
 void notify_ready(void);
 void notify_stopping(void);
+/*
+ * Have systemd keep fd (lent) under this name for the next start, instead of
+ * what it had under it; -1: nothing. 0 once it has read that (it does not say
+ * whether it could), -ENOTSUP: no systemd, -errno.
+ */
+must_check int notify_store(const char *name, int fd);
 /* STATUS=, one line for "systemctl status". */
 void notify_status(const char *text);
 /* Microseconds within which WATCHDOG=1 must be sent; 0: no watchdog. */

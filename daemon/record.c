@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "daemon/boot.h"
+#include "daemon/record_part.h"
 #include "lib/crc32c.h"
 #include "lib/text.h"
 
@@ -95,8 +96,8 @@ struct record_parts {
 	Nsexec__Record__Failure failure;
 };
 
-static void
-exit_fill(const struct task_exit *from, Nsexec__Record__Exit *to)
+void
+record_exit_fill(const struct task_exit *from, Nsexec__Record__Exit *to)
 {
 	*to = (Nsexec__Record__Exit)NSEXEC__RECORD__EXIT__INIT;
 	to->has_unknown = to->has_wait_status = to->has_has_rusage = true;
@@ -112,8 +113,8 @@ exit_fill(const struct task_exit *from, Nsexec__Record__Exit *to)
 	to->oom_kills = from->oom_kills;
 }
 
-static void
-failure_fill(const struct error *from, Nsexec__Record__Failure *to)
+void
+record_failure_fill(const struct error *from, Nsexec__Record__Failure *to)
 {
 	*to = (Nsexec__Record__Failure)NSEXEC__RECORD__FAILURE__INIT;
 	to->has_code = to->has_stage = to->has_error = true;
@@ -215,11 +216,11 @@ record_task_encode(const struct task *task, Nsexec__Record__Stage stage,
 		record.exec_id = (char *)task->exec_id;
 	process_fill(task, &record);
 	if (task->exit.present) {
-		exit_fill(&task->exit, &parts.exit);
+		record_exit_fill(&task->exit, &parts.exit);
 		record.exit = &parts.exit;
 	}
 	if (task->failure) {
-		failure_fill(task->failure, &parts.failure);
+		record_failure_fill(task->failure, &parts.failure);
 		record.failure = &parts.failure;
 	}
 	record.has_boot_id = true;
@@ -287,8 +288,8 @@ text_take(char *out, size_t out_size, const ProtobufCBinaryData *data)
 	out[size] = '\0';
 }
 
-static int
-failure_restore(const Nsexec__Record__Failure *from, struct task *task)
+int
+record_failure_restore(const Nsexec__Record__Failure *from, struct error **ret)
 {
 	struct error *error = calloc(1, sizeof(*error));
 
@@ -308,12 +309,12 @@ failure_restore(const Nsexec__Record__Failure *from, struct task *task)
 	text_take(error->rule, sizeof(error->rule), &from->rule);
 	text_take(error->hint, sizeof(error->hint), &from->hint);
 	error->retryable = from->retryable;
-	task->failure = error;
+	*ret = error;
 	return 0;
 }
 
-static void
-exit_restore(const Nsexec__Record__Exit *from, struct task_exit *to)
+void
+record_exit_restore(const Nsexec__Record__Exit *from, struct task_exit *to)
 {
 	to->present = true;
 	to->unknown = from->unknown;
@@ -398,8 +399,8 @@ record_task_restore(const Nsexec__Record__Task *record,
 	task->recorded = true;
 	task->restored = true;
 	if (record->exit)
-		exit_restore(record->exit, &task->exit);
+		record_exit_restore(record->exit, &task->exit);
 	if (record->failure)
-		r = failure_restore(record->failure, task);
+		r = record_failure_restore(record->failure, &task->failure);
 	return r;
 }

@@ -189,7 +189,7 @@ numbering_add(void *userdata, uid_t viewer, uint64_t limit)
 	numbering->message.n_viewers = n + 1;
 }
 
-void
+int
 record_store_numbering(struct daemon *daemon)
 {
 	struct numbering numbering = {
@@ -200,12 +200,15 @@ record_store_numbering(struct daemon *daemon)
 	int r = -ENOMEM;
 
 	if (!daemon->records)
-		return;
+		return 0;
 	numbering.message.has_epoch = true;
 	numbering.message.epoch.data = daemon->epoch;
 	numbering.message.epoch.len = sizeof(daemon->epoch);
 	numbering.message.has_begun = true;
 	numbering.message.begun = daemon->n_begun;
+	numbering.message.has_ring_id = true;
+	numbering.message.ring_id.data = daemon->ring_id;
+	numbering.message.ring_id.len = sizeof(daemon->ring_id);
 	event_log_limits(daemon->events, numbering_add, &numbering);
 	numbering.message.viewers = numbering.viewers;
 	if (!numbering.failed)
@@ -218,6 +221,7 @@ record_store_numbering(struct daemon *daemon)
 	for (size_t i = 0; i < numbering.message.n_viewers; i++)
 		free(numbering.viewers[i]);
 	free(numbering.viewers);
+	return r;
 }
 
 /*
@@ -301,6 +305,9 @@ record_store_load_numbering(struct daemon *daemon)
 	memcpy(daemon->epoch, numbering->epoch.data, sizeof(daemon->epoch));
 	/* of a version that did not count: there was one at least */
 	daemon->n_begun = numbering->has_begun ? numbering->begun : 1;
+	if (numbering->ring_id.len == sizeof(daemon->ring_id))
+		memcpy(daemon->ring_id, numbering->ring_id.data,
+		       sizeof(daemon->ring_id));
 	for (size_t i = 0; r == 0 && i < numbering->n_viewers; i++) {
 		/* a uid twice would be our own fault: the first one counts */
 		if (event_last(daemon->events, numbering->viewers[i]->uid))

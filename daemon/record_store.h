@@ -29,9 +29,9 @@ must_check int record_store_write(struct daemon *daemon, struct task *task,
 /* Remove it; a missing one is none. */
 void record_store_remove(struct daemon *daemon, struct task *task);
 
-/* Write the reserved numbers of daemon->events; failure is logged. */
-void record_store_numbering(struct daemon *daemon);
-/* Read them: epoch and events are set. -ENOENT: there are none. */
+/* Write the reserved numbers of daemon->events; failure is logged, too. */
+int record_store_numbering(struct daemon *daemon);
+/* Read them: epoch, ring_id and events are set. -ENOENT: there are none. */
 must_check int record_store_load_numbering(struct daemon *daemon);
 
 /* Calls fn for every sound record; inits come before exec tasks. */

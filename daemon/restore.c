@@ -23,6 +23,7 @@
 #include "daemon/events.h"
 #include "daemon/log.h"
 #include "daemon/quota.h"
+#include "daemon/record_event.h"
 #include "daemon/spawner_client.h"
 #include "daemon/task.h"
 #include "lib/clock.h"
@@ -165,6 +166,79 @@ restore_record(struct daemon *daemon, const Nsexec__Record__Task *record)
 		restore_exec(daemon, record);
 	else
 		restore_init(daemon, record);
+}
+
+/* What was told */
+
+struct told {
+	struct daemon *daemon;
+	uint64_t
+		since; /* realtime of the oldest that is still known; 0: none */
+};
+
+static struct task *
+task_of_event(struct daemon *daemon, const struct event_draft *draft)
+{
+	struct container *container = container_find_id(
+		daemon->containers, draft->owner, draft->container);
+	struct task *task;
+
+	if (!container)
+		return NULL;
+	if (draft->type == EVENT_STARTED)
+		return &container->init;
+	for (task = container->execs; task; task = task->next)
+		if (draft->exec_id &&
+		    strcmp(task->exec_id, draft->exec_id) == 0)
+			return task;
+	return NULL;
+}
+
+static void
+told_on_event(void *userdata, const struct event_record *record)
+{
+	struct told *told = userdata;
+	struct task *task;
+
+	if (told->since == 0)
+		told->since = record->realtime_ns;
+	if (record->draft.type != EVENT_STARTED &&
+	    record->draft.type != EVENT_EXEC_STARTED)
+		return;
+	task = task_of_event(told->daemon, &record->draft);
+	/* an id may be used again, with another process */
+	if (!task || task->pid != record->draft.pid)
+		return;
+	task->started_told = true;
+	task->started_ns = record->realtime_ns;
+}
+
+/* Older than all that is in the ring: it was told before. */
+static void
+told_before(struct task *task, uint64_t since)
+{
+	if (task->state == TASK_COMMITTED && !task->started_told &&
+	    task->created_ns && task->created_ns < since) {
+		task->started_told = true;
+		task->started_ns = task->created_ns;
+	}
+}
+
+void
+restore_told(struct daemon *daemon)
+{
+	struct told told = { .daemon = daemon };
+	struct container *container;
+	struct task *task;
+
+	if (event_log_walk(daemon->events, told_on_event, &told) < 0)
+		log_error("events: no memory to see what was told");
+	for (container = container_first(daemon->containers); container;
+	     container = container_next(container)) {
+		told_before(&container->init, told.since);
+		for (task = container->execs; task; task = task->next)
+			told_before(task, told.since);
+	}
 }
 
 /* Children */

@@ -11,6 +11,11 @@
 
 /* A record found at start; makes the container or exec task of it. */
 void restore_record(struct daemon *daemon, const Nsexec__Record__Task *record);
+/*
+ * After the records: whose start was told already, by the ring that the dead
+ * nsexecd left.
+ */
+void restore_told(struct daemon *daemon);
 /* The spawner is connected: ask for its children and compare. */
 void restore_adopt(struct daemon *daemon);
 

@@ -115,11 +115,13 @@ run(struct task *task)
 	task_close_channel(task);
 	task->timer = watch_free(task->timer);
 	task_count(task, false);
-	task->started_ns = clock_ns(CLOCK_REALTIME);
 	trace_mark(&task->trace, TRACE_STARTED);
-	metrics_on_started(task);
-	task_publish(task,
-		     task_is_init(task) ? EVENT_STARTED : EVENT_EXEC_STARTED);
+	if (!task->started_told) {
+		task->started_ns = clock_ns(CLOCK_REALTIME);
+		metrics_on_started(task);
+		task_publish(task, task_is_init(task) ? EVENT_STARTED
+						      : EVENT_EXEC_STARTED);
+	}
 	park_started(task);
 }
 

@@ -24,6 +24,7 @@
 #include "daemon/notify.h"
 #include "daemon/quota.h"
 #include "daemon/rpc.h"
+#include "daemon/store.h"
 #include "daemon/who_ask.h"
 #include "lib/clock.h"
 #include "lib/fd.h"
@@ -175,7 +176,7 @@ connections_max(const struct config *config)
 }
 
 static int
-worker_open(struct worker *worker, struct worker_sockets *sockets)
+worker_open(struct worker *worker, struct notify_fds *sockets)
 {
 	struct daemon *daemon = &worker->daemon;
 	const struct config *config = daemon->config;
@@ -192,12 +193,15 @@ worker_open(struct worker *worker, struct worker_sockets *sockets)
 		.methods = rpc_methods,
 		.stream_drained = rpc_stream_drained,
 	};
+	const struct store_fds stored = { fd_steal(&sockets->ring),
+					  fd_steal(&sockets->handover) };
 	int r;
 
-	r = loop_new(&daemon->loop);
-	if (r < 0)
-		return r;
-	r = core_new(daemon);
+	r = store_new(daemon, &stored, &daemon->store);
+	if (r == 0)
+		r = loop_new(&daemon->loop);
+	if (r == 0)
+		r = core_new(daemon);
 	if (r < 0)
 		return r;
 	r = server_new(daemon->loop, daemon, &server_config, &daemon->server);
@@ -215,6 +219,7 @@ worker_close(struct worker *worker)
 
 	daemon->server = server_free(daemon->server);
 	core_deinit(daemon);
+	daemon->store = store_free(daemon->store);
 	worker->on_term = watch_free(worker->on_term);
 	worker->on_int = watch_free(worker->on_int);
 	worker->watchdog = watch_free(worker->watchdog);
@@ -227,7 +232,7 @@ worker_close(struct worker *worker)
 }
 
 static int
-worker_serve(struct worker *worker, struct worker_sockets *sockets)
+worker_serve(struct worker *worker, struct notify_fds *sockets)
 {
 	struct daemon *daemon = &worker->daemon;
 	const struct config *config = daemon->config;
@@ -255,10 +260,10 @@ worker_serve(struct worker *worker, struct worker_sockets *sockets)
 }
 
 int
-worker_run(const struct config *config, const struct worker_sockets *sockets)
+worker_run(const struct config *config, const struct notify_fds *fds)
 {
 	struct worker worker = { .daemon = { .config = config }, .pid_fd = -1 };
-	struct worker_sockets owned = *sockets;
+	struct notify_fds owned = *fds;
 	int r;
 
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
@@ -267,5 +272,7 @@ worker_run(const struct config *config, const struct worker_sockets *sockets)
 	worker_close(&worker);
 	fd_close(&owned.rpc);
 	fd_close(&owned.fd);
+	fd_close(&owned.ring);
+	fd_close(&owned.handover);
 	return r;
 }

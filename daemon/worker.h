@@ -7,16 +7,14 @@
 #define NSX_DAEMON_WORKER_H
 
 #include "daemon/config.h"
+#include "daemon/notify.h"
 #include "lib/err.h"
 
-/* Sockets that were opened before; -1: none. Taken. */
-struct worker_sockets {
-	int rpc;
-	int fd;
-};
-
-/* Serves until TERM or INT, then drains. 0 or -errno; logs what was wrong. */
+/*
+ * Serves on these (taken) until TERM or INT, then drains; HUP: hands all over
+ * to its successor and ends the process. 0 or -errno; logs what was wrong.
+ */
 must_check int worker_run(const struct config *config,
-			  const struct worker_sockets *sockets);
+			  const struct notify_fds *fds);
 
 #endif

@@ -41,6 +41,9 @@
  *                has no number here, ...); may wait for the resolver
  *   RELOAD 62015 (uid 0 only) read the policy anew -> DONE when it is in force
  *                | ERROR, RULE = why not: the old one stays
+ *   STORE 62016  (a kept nsexecd only) CONTAINER = a name; fd: keep this socket
+ *                or memfd under it for the next nsexecd, instead of the one
+ *                before; no fd: keep none -> DONE | ERROR
  *
  * OPEN, SIGNAL and KILL_ALL may carry UID, the container's owner; else it is
  * the caller, and for uid 0 or without a caller the one owner that has this id.
@@ -70,6 +73,7 @@ enum op {
 	OP_PROCESSES,
 	OP_WHO,
 	OP_RELOAD,
+	OP_STORE,
 	OP_END, /* one past the last */
 
 	ANSWER_DONE = 62100,

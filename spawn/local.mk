@@ -81,6 +81,7 @@ libnsx_spawner_la_SOURCES = \
 	spawn/spawner_gate.c spawn/spawner_gate.h \
 	spawn/spawner_identity.c spawn/spawner_identity.h \
 	spawn/spawner_keeper.c spawn/spawner_keeper.h \
+	spawn/spawner_store.c \
 	spawn/spawner_log.c spawn/spawner_log.h \
 	spawn/spawner_look.c spawn/spawner_look.h \
 	spawn/spawner_loop.c spawn/spawner_loop.h \

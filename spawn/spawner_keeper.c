@@ -36,6 +36,7 @@ keeper_init(struct keeper *keeper)
 	keeper->rpc_fd = -1;
 	keeper->channel_fd = -1;
 	keeper->watch.fd = -1;
+	keeper_store_init(keeper);
 }
 
 /* The worker is ready: say so to one who asked for it. */
@@ -137,12 +138,15 @@ keeper_on_end(struct spawner *spawner, int status)
 	struct keeper *keeper = &spawner->keeper;
 	int64_t lived = clock_boottime_ms() - keeper->started_ms;
 	enum keeper_state state = keeper->state;
+	bool handed_over;
 
 	watch_remove(&spawner->loop, &keeper->watch);
 	fd_close(&keeper->pidfd);
 	keeper->pid = 0;
 	keeper->adopted = false;
-	if (state != KEEPER_STOPPING && status != 0)
+	handed_over = state == KEEPER_READY && WIFEXITED(status) &&
+		      WEXITSTATUS(status) == KEEPER_HANDED_OVER;
+	if (state != KEEPER_STOPPING && status != 0 && !handed_over)
 		log_note("nsexecd ended: %s %d",
 			 WIFSIGNALED(status) ? "signal" : "exit status",
 			 WIFSIGNALED(status) ? WTERMSIG(status)
@@ -153,6 +157,10 @@ keeper_on_end(struct spawner *spawner, int status)
 	if (state == KEEPER_STOPPING || status == 0 || !keeper->was_ready ||
 	    keeper->program_fd < 0) {
 		keeper_to_none(spawner);
+		return;
+	}
+	if (handed_over) { /* it was ready, so this is no tight loop */
+		keeper_start(spawner);
 		return;
 	}
 	keeper->pause_ms = keeper->pause_ms == 0 || lived >= KEEPER_STEADY_MS
@@ -391,6 +399,7 @@ keeper_deinit(struct spawner *spawner)
 	fd_close(&keeper->program_fd);
 	fd_close(&keeper->rpc_fd);
 	fd_close(&keeper->channel_fd);
+	keeper_store_clear(keeper);
 }
 
 /* The worker's further arguments. 0, -EBADMSG, or -errno of reading. */

@@ -20,6 +20,8 @@
 #include "spawn/spawner_loop.h"
 
 #define KEEPER_WAITERS 16
+/* Exit status of a worker whose successor is to go on at once. */
+#define KEEPER_HANDED_OVER 75
 #define KEEPER_ARGS_SIZE 4096
 #define KEEPER_ARGS_MAX 32
 
@@ -41,6 +43,13 @@ struct conn;
 struct request;
 struct spawner;
 
+/* What the worker left for its successor; spawner_store.c. */
+#define KEEPER_STORE_MAX 4
+struct keeper_stored {
+	char name[33]; /* empty: free */
+	int fd;
+};
+
 struct keeper {
 	enum keeper_state state;
 	pid_t pid; /* 0 = none */
@@ -54,6 +63,7 @@ struct keeper {
 	int64_t started_ms, pause_ms;
 	struct keeper_waiter waiters[KEEPER_WAITERS];
 	struct watch watch;
+	struct keeper_stored stored[KEEPER_STORE_MAX];
 };
 
 void keeper_init(struct keeper *keeper);
@@ -75,6 +85,12 @@ void op_keep(struct spawner *spawner, const struct request *request,
 	     const struct op_message *msg);
 void op_stop(struct spawner *spawner, const struct request *request,
 	     const struct op_message *msg);
+
+void op_store(struct spawner *spawner, const struct request *request,
+	      const struct op_message *msg);
+void keeper_store_init(struct keeper *keeper);
+/* Close all of it. */
+void keeper_store_clear(struct keeper *keeper);
 
 /* spawner_worker.c: fork and exec it. 0 and *ret_pid, *ret_pidfd; -errno. */
 must_check int worker_start(struct spawner *spawner, pid_t *ret_pid,

@@ -119,6 +119,13 @@ static const struct op_row op_rows[] = {
 	[OP_RELOAD - OP_START] = { .fn = op_reload,
 				   .name = "reload",
 				   .root_only = true },
+	/* Only the kept worker's, a few, never looked into: it gets back what
+	 * it gave. Sockets and memfds alone, since to close anything else may
+	 * take as long as a user's FUSE server likes. */
+	[OP_STORE - OP_START] = { .fn = op_store,
+				  .name = "store",
+				  .required = ATTR(CONTAINER),
+				  .max_fds = 1 },
 };
 _Static_assert(ARRAY_SIZE(op_rows) == OP_END - OP_START,
 	       "one row for each operation");

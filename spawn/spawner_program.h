@@ -13,7 +13,7 @@
 
 #include "lib/err.h"
 
-#define PROGRAM_MAX_FDS 4
+#define PROGRAM_MAX_FDS 6
 #define PROGRAM_LISTEN_PID_SIZE 32
 
 struct spawner;
