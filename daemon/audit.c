@@ -29,6 +29,7 @@
 #include "daemon/audit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -195,6 +196,25 @@ note_message(struct audit_note *note, const ProtobufCMessage *message)
 		note_id(note, ((const Nsexec__V1__DeleteRequest *)message)->id);
 	}
 #undef IS
+}
+
+struct audit_note *
+audit_note_restore(const void *data)
+{
+	struct audit_note *note = malloc(sizeof(*note));
+
+	if (!note)
+		return NULL;
+	memcpy(note, data, sizeof(*note));
+	note->request_sha256[sizeof(note->request_sha256) - 1] = '\0';
+	note->argv_sha256[sizeof(note->argv_sha256) - 1] = '\0';
+	note->instance[sizeof(note->instance) - 1] = '\0';
+	note->key[sizeof(note->key) - 1] = '\0';
+	note->ns_new[sizeof(note->ns_new) - 1] = '\0';
+	note->ns_join[sizeof(note->ns_join) - 1] = '\0';
+	note->uid_map[sizeof(note->uid_map) - 1] = '\0';
+	note->gid_map[sizeof(note->gid_map) - 1] = '\0';
+	return note;
 }
 
 void

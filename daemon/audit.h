@@ -42,6 +42,9 @@ struct audit_note {
 void audit_note_fill(struct audit_note *note, const ProtobufCMessage *message,
 		     const void *data, size_t size);
 
+/* A new copy of one that was handed over, its texts ended; NULL: no memory. */
+struct audit_note *audit_note_restore(const void *data);
+
 struct audit_verdict {
 	const char *op; /* the method's name, or "connect" */
 	const struct rpc_caller *caller;

@@ -18,6 +18,7 @@ struct record_store;
 struct subscribers;
 struct core;
 struct store;
+struct handover;
 struct config;
 
 struct daemon {
@@ -30,6 +31,7 @@ struct daemon {
 	struct record_store *records;
 	struct subscribers *subscribers;
 	struct core *core;
+	struct handover *handover;
 	struct store *store; /* NULL: nobody keeps anything for us */
 	uint8_t epoch[16];
 	uint64_t n_begun; /* nsexecds with these records, this one too */

@@ -19,7 +19,7 @@
 
 #include "lib/err.h"
 
-#define EVENT_RING_SIZE ((size_t)8 << 20)
+#define EVENT_RING_SIZE ((size_t)4 << 20)
 #define EVENT_RING_ID_SIZE 16u
 /* What a larger entry would be is not kept; no event is near it. */
 #define EVENT_RING_ENTRY_MAX ((size_t)64 << 10)

@@ -133,6 +133,20 @@ channel_on_change(struct channel *channel)
 		channel_free(channel);
 }
 
+/* From now on it may be claimed; false: no memory, it is closed. */
+static bool
+channel_has_token(struct channel *channel)
+{
+	/* What follows the token stays unread, so only changes are told. */
+	if (watch_set_events(channel->watch, LOOP_READ | LOOP_EDGE) < 0) {
+		channel_free(channel);
+		return false;
+	}
+	channel->has_token = true;
+	watch_timer_set(channel->timer, FDCHAN_CLAIM_TIMEOUT_MS);
+	return true;
+}
+
 static void
 channel_on_event(void *userdata, int fd, unsigned int events)
 {
@@ -156,15 +170,9 @@ channel_on_event(void *userdata, int fd, unsigned int events)
 		channel_free(channel);
 		return;
 	}
-	/* What follows the token stays unread, so only changes are told. */
-	if (watch_set_events(channel->watch, LOOP_READ | LOOP_EDGE) < 0) {
-		channel_free(channel);
-		return;
-	}
-	channel->has_token = true;
-	watch_timer_set(channel->timer, FDCHAN_CLAIM_TIMEOUT_MS);
 	memcpy(token, channel->token, sizeof(token));
-	fdchan_tell_waiters(fdchan, token);
+	if (channel_has_token(channel))
+		fdchan_tell_waiters(fdchan, token);
 }
 
 static int
@@ -240,8 +248,8 @@ fdchan_make_room(struct fdchan *fdchan)
 	channel_free(oldest);
 }
 
-/* Takes fd. */
-static void
+/* Takes fd. NULL: there is no place or memory, and it is closed. */
+static struct channel *
 fdchan_take_connection(struct fdchan *fdchan, int fd)
 {
 	fd_auto int connection = fd;
@@ -251,19 +259,19 @@ fdchan_take_connection(struct fdchan *fdchan, int fd)
 	bool stranger;
 
 	if (server_peer_credentials(fdchan->server, fd, &caller) < 0)
-		return;
+		return NULL;
 	stranger = !server_owner_of(fdchan->server, caller.uid, &caller.owner);
 	if (stranger)
 		fdchan_make_room(fdchan);
 	owner = owner_get(fdchan->server, caller.owner);
 	if (!owner)
-		return;
+		return NULL;
 	channel = fdchan_has_place(fdchan, &caller, owner)
 			  ? calloc(1, sizeof(*channel))
 			  : NULL;
 	if (!channel) {
 		owner_put(owner);
-		return;
+		return NULL;
 	}
 	channel->fdchan = fdchan;
 	channel->owner = owner;
@@ -274,8 +282,47 @@ fdchan_take_connection(struct fdchan *fdchan, int fd)
 	fdchan->n_channels++;
 	fdchan->n_strangers += stranger;
 	LIST_INSERT_HEAD(&fdchan->channels, channel, link);
-	if (channel_watch(channel) < 0)
-		channel_free(channel);
+	if (channel_watch(channel) == 0)
+		return channel;
+	channel_free(channel);
+	return NULL;
+}
+
+int
+fdchan_save(struct fdchan *fdchan,
+	    int (*fn)(void *userdata, int fd,
+		      const Nsexec__Handover__Channel *message),
+	    void *userdata)
+{
+	struct channel *channel;
+	int r = 0;
+
+	LIST_FOREACH(channel, &fdchan->channels, link)
+	{
+		Nsexec__Handover__Channel message =
+			NSEXEC__HANDOVER__CHANNEL__INIT;
+
+		message.has_id = true;
+		message.id = ++fdchan->server->last_id;
+		message.has_token = channel->has_token;
+		message.token.data = channel->token;
+		message.token.len = sizeof(channel->token);
+		if (r == 0)
+			r = fn(userdata, channel->fd, &message);
+	}
+	return r;
+}
+
+void
+fdchan_restore(struct fdchan *fdchan, int fd,
+	       const Nsexec__Handover__Channel *saved)
+{
+	struct channel *channel = fdchan_take_connection(fdchan, fd);
+
+	if (!channel || !saved->has_token)
+		return;
+	memcpy(channel->token, saved->token.data, sizeof(channel->token));
+	channel_has_token(channel);
 }
 
 static void
@@ -298,7 +345,7 @@ fdchan_on_accept(void *userdata, int listener, unsigned int events)
 		fd = accept4(listener, NULL, NULL,
 			     SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
-			fdchan_take_connection(fdchan, fd);
+			(void)fdchan_take_connection(fdchan, fd);
 			continue;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)

@@ -10,6 +10,7 @@
 #define NSX_DAEMON_FDCHAN_H
 
 #include "daemon/server.h"
+#include "proto/handover.pb-c.h"
 
 struct fdchan;
 
@@ -24,6 +25,16 @@ struct fdchan;
 must_check int fdchan_new(struct server *server, int listener,
 			  struct fdchan **ret);
 struct fdchan *fdchan_free(struct fdchan *fdchan);
+/*
+ * Over a reload: fn(userdata, fd, message) for each channel until it says
+ * otherwise than 0; and the same one again (takes fd).
+ */
+must_check int fdchan_save(struct fdchan *fdchan,
+			   int (*fn)(void *userdata, int fd,
+				     const Nsexec__Handover__Channel *message),
+			   void *userdata);
+void fdchan_restore(struct fdchan *fdchan, int fd,
+		    const Nsexec__Handover__Channel *saved);
 /* Stop accepting. */
 void fdchan_drain(struct fdchan *fdchan);
 

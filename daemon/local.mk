@@ -24,8 +24,9 @@ libnsx_daemon_la_SOURCES += \
 	daemon/log.c daemon/log.h \
 	daemon/loop.c daemon/loop.h \
 	daemon/notify.c daemon/notify.h \
-	daemon/peer.c daemon/peer.h daemon/peer_out.c daemon/peer_who.c \
+	daemon/peer.c daemon/peer.h daemon/peer_handover.c \
 	daemon/peer_counts.c daemon/peer_counts.h \
+	daemon/peer_out.c daemon/peer_who.c \
 	daemon/rpc.h \
 	daemon/server.c daemon/server.h \
 	daemon/stream.c daemon/stream.h \
@@ -44,9 +45,11 @@ nsexecd_SOURCES = \
 nsexecd_LDADD = libnsx-daemon.la
 
 # The core: requests, containers, events, records, the spawner's connection.
-nodist_libnsx_daemon_la_SOURCES = proto/record.pb-c.c proto/record.pb-c.h
-BUILT_SOURCES += proto/record.pb-c.c proto/record.pb-c.h
-EXTRA_DIST += proto/record.proto
+nodist_libnsx_daemon_la_SOURCES = proto/record.pb-c.c proto/record.pb-c.h \
+	proto/handover.pb-c.c proto/handover.pb-c.h
+BUILT_SOURCES += proto/record.pb-c.c proto/record.pb-c.h \
+	proto/handover.pb-c.c proto/handover.pb-c.h
+EXTRA_DIST += proto/record.proto proto/handover.proto
 libnsx_daemon_la_SOURCES += \
 	daemon/audit.c daemon/audit.h \
 	daemon/boot.c daemon/boot.h \
@@ -58,6 +61,9 @@ libnsx_daemon_la_SOURCES += \
 	daemon/events.c daemon/events.h \
 	daemon/explain.c daemon/explain.h \
 	daemon/features.c daemon/features.h \
+	daemon/handover.c daemon/handover.h daemon/handover_part.h \
+	daemon/handover_give.c daemon/handover_take.c \
+	daemon/handover_record.c daemon/handover_record.h \
 	daemon/id_block.c daemon/id_block.h \
 	daemon/launch.c \
 	daemon/mapping.c daemon/mapping.h \
@@ -86,7 +92,8 @@ libnsx_daemon_la_SOURCES += \
 	daemon/start.c daemon/start.h daemon/start_part.h \
 	daemon/start_exec.c daemon/start_send.c \
 	daemon/store.c daemon/store.h \
-	daemon/subscribe.c daemon/subscribe.h \
+	daemon/subscribe.c daemon/subscribe.h daemon/subscribe_part.h \
+	daemon/subscribe_handover.c \
 	daemon/task.c daemon/task.h daemon/task_part.h \
 	daemon/task_end.c daemon/task_io.c \
 	daemon/trace.c daemon/trace.h \

@@ -5,11 +5,14 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "daemon/container_table.h"
 #include "daemon/core_parts.h"
 #include "daemon/loop.h"
 #include "daemon/pack.h"
 #include "daemon/rpc.h"
+#include "lib/clock.h"
 #include "lib/table.h"
 
 struct parked {
@@ -18,6 +21,7 @@ struct parked {
 	uint64_t call_id;
 	enum park_kind kind;
 	struct watch *timer;
+	int64_t end_ms; /* CLOCK_BOOTTIME; 0: none */
 };
 
 struct park {
@@ -110,8 +114,10 @@ park_add(struct task *task, enum park_kind kind, uint64_t call_id,
 		free(parked);
 		return r;
 	}
-	if (timeout_ms)
+	if (timeout_ms) {
+		parked->end_ms = clock_boottime_ms() + timeout_ms;
 		watch_timer_set(parked->timer, timeout_ms);
+	}
 	parked->next = task->parked;
 	if (parked->next)
 		parked->next->prev = parked;
@@ -316,4 +322,82 @@ park_late(struct task *task, enum park_kind kind, uint64_t call_id)
 	if (task->state >= TASK_CREATED)
 		park_created(task);
 	return true;
+}
+
+/* Over a reload */
+
+bool
+park_save(const struct daemon *daemon, uint64_t call_id,
+	  Nsexec__Handover__Parked *ret)
+{
+	const struct parked *parked =
+		table_find(&park_of(daemon)->by_call, call_id);
+
+	if (!parked)
+		return false;
+	*ret = (Nsexec__Handover__Parked)NSEXEC__HANDOVER__PARKED__INIT;
+	ret->has_kind = ret->has_owner_uid = ret->has_end_ms = true;
+	ret->kind = parked->kind;
+	ret->owner_uid = parked->task->container->owner;
+	ret->id = parked->task->container->id;
+	if (!task_is_init(parked->task))
+		ret->exec_id = parked->task->exec_id;
+	ret->end_ms = parked->end_ms;
+	return true;
+}
+
+bool
+park_is_calm(const struct daemon *daemon, uint64_t call_id)
+{
+	const struct parked *parked =
+		table_find(&park_of(daemon)->by_call, call_id);
+
+	return parked && !parked->task->counted && !parked->task->opening;
+}
+
+static struct task *
+restore_find(struct daemon *daemon, const Nsexec__Handover__Parked *saved)
+{
+	struct container *container = container_find_id(
+		daemon->containers, saved->owner_uid, saved->id);
+	struct task *task = container ? container->execs : NULL;
+
+	if (!container || !saved->exec_id)
+		return container ? &container->init : NULL;
+	while (task && strcmp(task->exec_id, saved->exec_id) != 0)
+		task = task->next;
+	return task;
+}
+
+/* What came while nobody served is answered from what is on record. */
+static void
+restore_catch_up(struct task *task)
+{
+	if (task->state == TASK_ENDED && task->failure)
+		park_failed(task, task->failure);
+	else if (task->state == TASK_ENDED)
+		park_exited(task);
+}
+
+int
+park_restore(struct daemon *daemon, uint64_t call_id,
+	     const Nsexec__Handover__Parked *saved)
+{
+	struct task *task = restore_find(daemon, saved);
+	int64_t left_ms = saved->end_ms - clock_boottime_ms();
+	int r;
+
+	if (!task)
+		return -ENOENT;
+	if (saved->kind == PARK_DELETE)
+		task->container->deleting = true;
+	if (saved->end_ms == 0)
+		left_ms = 0;
+	else if (left_ms <= 0)
+		left_ms = 1;
+	r = park_add(task, (enum park_kind)saved->kind, call_id,
+		     (uint32_t)left_ms);
+	if (r == 0)
+		restore_catch_up(task);
+	return r;
 }

@@ -8,6 +8,7 @@
 #define NSX_DAEMON_PARK_H
 
 #include "daemon/container.h"
+#include "proto/handover.pb-c.h"
 
 enum park_kind {
 	PARK_CREATE, /* answered when created */
@@ -44,6 +45,18 @@ void park_not_opened(struct task *task, const struct error *error);
 void park_failed(struct task *task, const struct error *error);
 void park_exited(struct task *task);
 void park_removed(struct task *task);
+/*
+ * A parked call as it is handed over; texts are borrowed. false: this call is
+ * not parked.
+ */
+bool park_save(const struct daemon *daemon, uint64_t call_id,
+	       Nsexec__Handover__Parked *ret);
+/* Does it wait for a task that is no start in flight? */
+bool park_is_calm(const struct daemon *daemon, uint64_t call_id);
+/* -ENOENT: what it waits for is gone. -ENOMEM. */
+must_check int park_restore(struct daemon *daemon, uint64_t call_id,
+			    const Nsexec__Handover__Parked *saved);
+
 /* The task is going away: whoever still waits is told GONE. */
 void park_clear(struct task *task);
 

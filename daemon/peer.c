@@ -90,8 +90,8 @@ peer_count(struct peer *peer, unsigned int change)
 }
 
 int
-peer_new(struct server *server, int fd, const struct rpc_caller *caller,
-	 enum peer_place place)
+peer_make(struct server *server, int fd, const struct rpc_caller *caller,
+	  struct peer **ret)
 {
 	struct owner *owner = owner_get(server, caller->owner);
 	struct peer *peer;
@@ -108,8 +108,6 @@ peer_new(struct server *server, int fd, const struct rpc_caller *caller,
 	peer->fd = -1;
 	peer->owner = owner;
 	peer->caller = *caller;
-	peer->place = place;
-	peer->caller.peer_id = ++server->last_id;
 	LIST_INIT(&peer->calls);
 	TAILQ_INIT(&peer->pending);
 	r = peer_init(peer, fd);
@@ -119,13 +117,38 @@ peer_new(struct server *server, int fd, const struct rpc_caller *caller,
 		return r;
 	}
 	peer->fd = fd;
+	LIST_INSERT_HEAD(&server->all, peer, all_link);
+	*ret = peer;
+	return 0;
+}
+
+void
+peer_hold(struct peer *peer)
+{
+	struct server *server = peer->server;
+
 	peer->held = true;
 	peer_count(peer, 1);
 	watch_timer_set(peer->frame_timer,
 			server->config.ask_timeout_ms > 0
 				? server->config.ask_timeout_ms
 				: PEER_ASK_TIMEOUT_MS);
-	LIST_INSERT_HEAD(&server->all, peer, all_link);
+}
+
+int
+peer_new(struct server *server, int fd, const struct rpc_caller *caller,
+	 enum peer_place place)
+{
+	struct rpc_caller numbered = *caller;
+	struct peer *peer;
+	int r;
+
+	numbered.peer_id = ++server->last_id;
+	r = peer_make(server, fd, &numbered, &peer);
+	if (r < 0)
+		return r;
+	peer->place = place;
+	peer_hold(peer);
 	peer_ask(peer);
 	return 0;
 }
@@ -205,7 +228,8 @@ peer_update_watch(struct peer *peer)
 	if (peer->read_closed)
 		events |= LOOP_READ | LOOP_EDGE;
 	else if (!peer->paused && !peer->waiting && !peer->held &&
-		 !peer->owner->choked && !peer->server->draining)
+		 !peer->owner->choked && !peer->server->draining &&
+		 !peer->server->quiet)
 		events |= LOOP_READ;
 	if (watch_set_events(peer->watch, events) < 0)
 		peer_close(peer);
@@ -456,7 +480,8 @@ peer_on_event(void *userdata, int fd, unsigned int events)
 			peer_close(peer);
 			return;
 		}
-	} else if (peer->waiting || peer->held || peer->owner->choked) {
+	} else if (peer->waiting || peer->held || peer->owner->choked ||
+		   peer->server->quiet) {
 		peer_mark_dirty(peer); /* not now: the flush stops the watch */
 	} else if (events & LOOP_READ) {
 		peer_read(peer);
@@ -470,6 +495,6 @@ peer_go_on(struct peer *peer)
 {
 	peer_update_watch(peer);
 	/* what came meanwhile is most often here: no turn is waited for it */
-	if (peer->fd >= 0 && !peer->server->draining)
+	if (peer->fd >= 0 && !peer->server->draining && !peer->server->quiet)
 		peer_on_event(peer, peer->fd, LOOP_READ);
 }

@@ -87,6 +87,21 @@ struct peer {
 /* Takes fd on success. -ENOMEM. */
 must_check int peer_new(struct server *server, int fd,
 			const struct rpc_caller *caller, enum peer_place place);
+/* One with the number caller->peer_id, not counted yet. Takes fd on success. */
+must_check int peer_make(struct server *server, int fd,
+			 const struct rpc_caller *caller, struct peer **ret);
+/* Count it, and read nothing until it is known who it is. */
+void peer_hold(struct peer *peer);
+
+/* ---- over a reload: peer_handover.c ---- */
+
+/* Write it into the state; 1: it is being closed, and not written. -errno. */
+must_check int peer_save(struct peer *peer, int state_fd);
+/* The same peer again. Takes fd on success. -EBADMSG: it does not go with fd.
+ */
+must_check int peer_restore(struct server *server, int fd,
+			    const Nsexec__Handover__Peer *saved);
+
 /* Ask who it is; held until that is known. */
 void peer_ask(struct peer *peer);
 /* It took too long. */
@@ -112,6 +127,8 @@ void peer_fault(struct peer *peer);
 
 /* ---- out: peer_out.c ---- */
 
+/* So many bytes more wait to be written to it. */
+void peer_queue(struct peer *peer, size_t size);
 /* So many of its queued bytes are gone. */
 void peer_unqueue(struct peer *peer, size_t size);
 /* Have it flushed in this turn. */

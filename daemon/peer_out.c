@@ -32,7 +32,7 @@ peer_mark_dirty(struct peer *peer)
 	server_wake(peer->server);
 }
 
-static void
+void
 peer_queue(struct peer *peer, size_t size)
 {
 	const struct owner_limits *limits = peer_limits(peer);

@@ -149,6 +149,14 @@ void server_ask_again(struct server *server);
  * time is over. */
 void server_drain(struct server *server);
 bool server_idle(const struct server *server);
+/*
+ * A reload: read from nobody and accept nobody, what is in flight goes on; and
+ * go on with all of it.
+ */
+void server_hush(struct server *server);
+void server_go_on(struct server *server);
+/* Only calls are left that are found again by whoever takes over. */
+bool server_is_calm(const struct server *server);
 struct server *server_free(struct server *server);
 
 #endif

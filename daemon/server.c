@@ -23,6 +23,7 @@
 #include "daemon/config.h"
 #include "daemon/fdchan.h"
 #include "daemon/log.h"
+#include "daemon/park.h"
 #include "daemon/peer.h"
 #include "lib/clock.h"
 #include "lib/fd.h"
@@ -148,7 +149,7 @@ server_on_accept_pause(void *userdata)
 {
 	struct server *server = userdata;
 
-	if (!server->draining &&
+	if (!server->draining && !server->quiet &&
 	    watch_set_events(server->accept_watch, LOOP_READ) < 0)
 		log_error("listener: cannot watch: out of memory");
 }
@@ -286,6 +287,8 @@ server_on_turn(void *userdata)
 	struct owner *owner;
 	struct peer *peer;
 
+	if (server->quiet)
+		return;
 	server->round++;
 	for (; n > 0 && (owner = TAILQ_FIRST(&server->waiting)); n--) {
 		TAILQ_REMOVE(&server->waiting, owner, turn_link);
@@ -396,6 +399,63 @@ server_free(struct server *server)
 	free(server->pool);
 	free(server);
 	return NULL;
+}
+
+void
+server_hush(struct server *server)
+{
+	struct peer *peer;
+
+	server->quiet = true;
+	if (watch_set_events(server->accept_watch, 0) < 0)
+		log_error("listener: cannot stop watching: out of memory");
+	LIST_FOREACH(peer, &server->all, all_link)
+	peer_mark_dirty(peer);
+}
+
+void
+server_go_on(struct server *server)
+{
+	struct peer *peer, *next;
+
+	server->quiet = false;
+	if (watch_set_events(server->accept_watch, LOOP_READ) < 0)
+		log_error("listener: cannot watch: out of memory");
+	if (server->n_waiting > 0)
+		watch_timer_set(server->turn_watch, 0);
+	for (peer = LIST_FIRST(&server->all); peer; peer = next) {
+		next = LIST_NEXT(peer, all_link);
+		if (!peer->waiting && !peer->held)
+			peer_resume(peer);
+		else
+			peer_mark_dirty(peer);
+	}
+}
+
+static bool
+peer_is_calm(const struct peer *peer)
+{
+	const struct call *call;
+
+	LIST_FOREACH(call, &peer->calls, link)
+	{
+		if (!call->answered && !call->method->streaming &&
+		    !call->method->parked &&
+		    !park_is_calm(peer->server->daemon, call->id))
+			return false;
+	}
+	return true;
+}
+
+bool
+server_is_calm(const struct server *server)
+{
+	const struct peer *peer;
+
+	LIST_FOREACH(peer, &server->all, all_link)
+	if (!peer_is_calm(peer))
+		return false;
+	return true;
 }
 
 static struct call *

@@ -106,6 +106,7 @@ struct server {
 	uint8_t *scratch; /* SERVER_READ_LARGE */
 	uint8_t *pool;	  /* SERVER_POOL_SIZE */
 	bool draining;
+	bool quiet; /* a reload: nothing is read, nobody accepted */
 };
 
 /* Have the dirty peers flushed at the end of this turn. */

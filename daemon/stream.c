@@ -11,11 +11,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/audit.h"
 #include "daemon/peer.h"
 #include "daemon/quota.h"
 #include "daemon/server.h"
+#include "lib/clock.h"
 
 static bool
 call_is_parked(const struct call *call)
@@ -169,6 +171,46 @@ timeout_ms(int64_t nano)
 	return ms > INT32_MAX ? INT32_MAX : ms;
 }
 
+static int
+call_arm(struct call *call, int64_t end_ms)
+{
+	int64_t left_ms = end_ms - clock_boottime_ms();
+	int r;
+
+	r = watch_new_timer(call->peer->server->loop, call_on_deadline, call,
+			    &call->deadline);
+	if (r < 0)
+		return r;
+	call->end_ms = end_ms;
+	watch_timer_set(call->deadline, left_ms > 0 ? left_ms : 0);
+	return 0;
+}
+
+/* Its number is known, it counts among its peer's. Frees it on error. */
+static int
+call_add(struct call *call)
+{
+	struct peer *peer = call->peer;
+	struct server *server = peer->server;
+	int r;
+
+	r = table_add(&server->calls, call->id, call);
+	if (r < 0) {
+		watch_free(call->deadline);
+		free(call);
+		return r;
+	}
+	LIST_INSERT_HEAD(&peer->calls, call, link);
+	if (call_is_parked(call)) {
+		peer->n_parked++;
+	} else {
+		peer->n_active++;
+		peer->owner->n_calls++;
+		server->n_calls++;
+	}
+	return 0;
+}
+
 int
 call_new(struct peer *peer, const struct rpc_method *method,
 	 const struct call_request *request, struct call **ret)
@@ -186,29 +228,63 @@ call_new(struct peer *peer, const struct rpc_method *method,
 	call->stream_id = request->stream_id;
 	call->remote_open = request->flags & TTRPC_REMOTE_OPEN;
 	if (request->timeout_nano > 0) {
-		r = watch_new_timer(server->loop, call_on_deadline, call,
-				    &call->deadline);
+		r = call_arm(call, clock_boottime_ms() +
+					   timeout_ms(request->timeout_nano));
 		if (r < 0) {
 			free(call);
 			return r;
 		}
-		watch_timer_set(call->deadline,
-				timeout_ms(request->timeout_nano));
 	}
-	r = table_add(&server->calls, call->id, call);
+	r = call_add(call);
+	if (r == 0)
+		*ret = call;
+	return r;
+}
+
+static const struct rpc_method *
+method_by_name(const struct server *server, const char *name)
+{
+	const struct rpc_method *method = server->config.methods;
+
+	while (method->name && strcmp(method->name, name) != 0)
+		method++;
+	return method->name ? method : NULL;
+}
+
+int
+call_restore(struct peer *peer, const Nsexec__Handover__Call *saved,
+	     struct call **ret)
+{
+	const struct rpc_method *method =
+		method_by_name(peer->server, saved->method);
+	struct call *call = method ? calloc(1, sizeof(*call)) : NULL;
+	int r = 0;
+
+	if (!call)
+		return method ? -ENOMEM : -EBADMSG;
+	call->id = saved->id;
+	call->peer = peer;
+	call->method = method;
+	call->stream_id = saved->stream_id;
+	call->remote_open = saved->remote_open;
+	call->wanted = saved->wanted;
+	if (saved->end_ms && !saved->answered)
+		r = call_arm(call, saved->end_ms);
 	if (r < 0) {
-		watch_free(call->deadline);
 		free(call);
 		return r;
 	}
-	LIST_INSERT_HEAD(&peer->calls, call, link);
-	if (call_is_parked(call)) {
-		peer->n_parked++;
-	} else {
-		peer->n_active++;
-		peer->owner->n_calls++;
-		server->n_calls++;
+	r = call_add(call);
+	if (r < 0)
+		return r;
+	if (saved->has_note) {
+		call->note = audit_note_restore(saved->note.data);
+	} else if (saved->full && method->streaming) {
+		call->full = true;
+		peer->n_full++;
 	}
+	if (saved->answered)
+		call_retire(call);
 	*ret = call;
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 #include "daemon/rpc.h"
+#include "proto/handover.pb-c.h"
 
 struct evbuffer;
 struct peer;
@@ -26,6 +27,7 @@ struct call {
 	const struct rpc_method *method;
 	struct audit_note *note; /* of a method that acts; owned */
 	struct watch *deadline;	 /* NULL: none */
+	int64_t end_ms;		 /* of it, CLOCK_BOOTTIME; 0: none */
 	struct evbuffer *queue;	 /* streams only, made when needed */
 	uint32_t stream_id;
 	bool remote_open; /* a half-close may still come */
@@ -46,6 +48,14 @@ struct call_request {
 /* -ENOMEM. The call belongs to peer. */
 must_check int call_new(struct peer *peer, const struct rpc_method *method,
 			const struct call_request *request, struct call **ret);
+/*
+ * One that was handed over: id and queue are as they were, its number's owner
+ * (a reader, a wait) is not there yet. -ENOMEM, -EEXIST, -EBADMSG: no such
+ * method.
+ */
+must_check int call_restore(struct peer *peer,
+			    const Nsexec__Handover__Call *saved,
+			    struct call **ret);
 /* The call that this stream id of the peer still is; NULL: none. */
 struct call *call_by_stream(struct peer *peer, uint32_t stream_id);
 /* Its caller no longer waits: tell the method, then free it. */

@@ -21,44 +21,14 @@
 #include "daemon/loop.h"
 #include "daemon/pack.h"
 #include "daemon/quota.h"
-#include "lib/table.h"
+#include "daemon/subscribe_part.h"
+#include "lib/clock.h"
 #include "lib/text.h"
 #include "lib/util.h"
 
-#define MAX_FILTER_CONTAINERS 64
 #define MAX_ADMIN_SUBSCRIBERS 64
-#define MAX_EVENTS 1024u
 #define DEFAULT_EVENTS 256u
 #define MAX_TIMEOUT_MS 3600000u
-
-struct reader {
-	struct reader *prev, *next;
-	struct daemon *daemon;
-	uint64_t call_id;
-	struct viewer viewer;
-	uid_t ring;	 /* whose numbers are his */
-	uint64_t cursor; /* next number it is owed */
-	bool gap_due;	 /* from gap_from to cursor - 1 */
-	uint64_t gap_from;
-	bool behind;		 /* a snapshot is due once it has caught up */
-	bool terse;		 /* until then only terminal events are told */
-	bool snapshots;		 /* behind, and all of the past is told */
-	uint64_t snapshot_after; /* serial of the last one told */
-	uint32_t types;		 /* bit n = type n; 0: all */
-	char (*containers)[SPEC_ID_MAX + 1];
-	size_t n_containers;
-
-	bool stream;
-	/* of a long poll */
-	struct watch *timer;
-	uint32_t max_events;
-};
-
-struct subscribers {
-	struct reader *first;
-	struct table by_call;
-	bool waking; /* a wake is under way: readers end only afterwards */
-};
 
 int
 subscribers_new(struct subscribers **ret)
@@ -67,7 +37,21 @@ subscribers_new(struct subscribers **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static void
+int
+reader_add(struct subscribers *subscribers, struct reader *reader)
+{
+	int r = table_add(&subscribers->by_call, reader->call_id, reader);
+
+	if (r < 0)
+		return r;
+	reader->next = subscribers->first;
+	if (reader->next)
+		reader->next->prev = reader;
+	subscribers->first = reader;
+	return 0;
+}
+
+void
 reader_free(struct subscribers *subscribers, struct reader *reader)
 {
 	table_remove(&subscribers->by_call, reader->call_id);
@@ -291,8 +275,8 @@ rpc_stream_drained(struct daemon *daemon, uint64_t call_id)
 /* Long polls */
 
 struct poll_answer {
-	uint8_t *items[MAX_EVENTS]; /* packed messages */
-	size_t sizes[MAX_EVENTS];
+	uint8_t *items[SUBSCRIBE_EVENTS_MAX]; /* packed messages */
+	size_t sizes[SUBSCRIBE_EVENTS_MAX];
 	size_t n, bytes;
 };
 
@@ -325,7 +309,7 @@ poll_reply(struct reader *reader, struct poll_answer *answer)
 {
 	Nsexec__V1__NextEventsResponse response =
 		NSEXEC__V1__NEXT_EVENTS_RESPONSE__INIT;
-	Nsexec__V1__Event *events[MAX_EVENTS];
+	Nsexec__V1__Event *events[SUBSCRIBE_EVENTS_MAX];
 	struct daemon *daemon = reader->daemon;
 
 	for (size_t i = 0; i < answer->n; i++) {
@@ -376,10 +360,25 @@ poll_on_timeout(void *userdata)
 	reader_free(reader->daemon->subscribers, reader);
 }
 
+int
+reader_arm(struct reader *reader, int64_t end_ms)
+{
+	int64_t left_ms = end_ms - clock_boottime_ms();
+	int r;
+
+	r = watch_new_timer(reader->daemon->loop, poll_on_timeout, reader,
+			    &reader->timer);
+	if (r < 0)
+		return r;
+	reader->end_ms = end_ms;
+	watch_timer_set(reader->timer, left_ms > 0 ? left_ms : 0);
+	return 0;
+}
+
 /* Both */
 
-void
-subscribers_wake(struct daemon *daemon, uid_t ring)
+static void
+wake(struct daemon *daemon, bool all, uid_t ring)
 {
 	struct subscribers *subscribers = daemon->subscribers;
 	struct reader *next;
@@ -387,7 +386,7 @@ subscribers_wake(struct daemon *daemon, uid_t ring)
 	for (struct reader *reader = subscribers ? subscribers->first : NULL;
 	     reader; reader = next) {
 		next = reader->next;
-		if (reader->ring != ring)
+		if (!all && reader->ring != ring)
 			continue;
 		if (reader->stream)
 			stream_pump(reader);
@@ -409,11 +408,23 @@ subscribers_count(const struct daemon *daemon, struct viewer viewer,
 	return n;
 }
 
+void
+subscribers_wake(struct daemon *daemon, uid_t ring)
+{
+	wake(daemon, false, ring);
+}
+
+void
+subscribers_wake_all(struct daemon *daemon)
+{
+	wake(daemon, true, 0);
+}
+
 static int
 filter_containers(struct reader *reader,
 		  const Nsexec__V1__EventsRequest *request, struct error *error)
 {
-	if (request->n_containers > MAX_FILTER_CONTAINERS)
+	if (request->n_containers > SUBSCRIBE_CONTAINERS_MAX)
 		return error_set(error, ERRCODE_INVALID_ARGUMENT,
 				 "check-request", "containers",
 				 "has more than 64 entries",
@@ -515,7 +526,7 @@ reader_new(struct daemon *daemon, uint64_t call_id,
 	reader->viewer = rpc_viewer(caller);
 	reader->ring = viewer_ring(reader->viewer);
 	r = filter_build(reader, request, error);
-	if (r == 0 && table_add(&subscribers->by_call, call_id, reader) < 0)
+	if (r == 0 && reader_add(subscribers, reader) < 0)
 		r = error_set(error, ERRCODE_OVERLOADED, "subscribe", "memory",
 			      "the daemon has no memory left",
 			      "try again later");
@@ -524,10 +535,6 @@ reader_new(struct daemon *daemon, uint64_t call_id,
 		free(reader);
 		return r;
 	}
-	reader->next = subscribers->first;
-	if (reader->next)
-		reader->next->prev = reader;
-	subscribers->first = reader;
 	return 0;
 }
 
@@ -570,21 +577,16 @@ subscribe_next(struct daemon *daemon, uint64_t call_id,
 	reader->max_events = request->has_max_events && request->max_events
 				     ? request->max_events
 				     : DEFAULT_EVENTS;
-	if (reader->max_events > MAX_EVENTS)
-		reader->max_events = MAX_EVENTS;
+	if (reader->max_events > SUBSCRIBE_EVENTS_MAX)
+		reader->max_events = SUBSCRIBE_EVENTS_MAX;
 	if (timeout_ms > MAX_TIMEOUT_MS)
 		timeout_ms = MAX_TIMEOUT_MS;
 	if (poll_try(reader, timeout_ms == 0) || timeout_ms == 0) {
 		reader_free(daemon->subscribers, reader);
 		return;
 	}
-	if (watch_new_timer(daemon->loop, poll_on_timeout, reader,
-			    &reader->timer) < 0) {
-		(void)poll_try(reader, true);
-		reader_free(daemon->subscribers, reader);
-		return;
-	}
-	watch_timer_set(reader->timer, timeout_ms);
+	if (reader_arm(reader, clock_boottime_ms() + timeout_ms) < 0)
+		poll_on_timeout(reader);
 }
 
 void

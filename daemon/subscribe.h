@@ -11,6 +11,7 @@
 #define NSX_DAEMON_SUBSCRIBE_H
 
 #include "daemon/rpc.h"
+#include "proto/handover.pb-c.h"
 #include "proto/nsexec.pb-c.h"
 
 struct subscribers;
@@ -30,6 +31,22 @@ void subscribe_gone(struct daemon *daemon, uint64_t call_id);
 /* Of those whom the viewer sees: streams, or calls that wait. */
 size_t subscribers_count(const struct daemon *daemon, struct viewer viewer,
 			 bool streams);
+/* Of one request. */
+#define SUBSCRIBE_CONTAINERS_MAX 64
+#define SUBSCRIBE_EVENTS_MAX 1024u
+
+/*
+ * A reader as it is handed over; the message's texts are borrowed, free it with
+ * subscribe_saved_free(). NULL: this call is none, or no memory.
+ */
+Nsexec__Handover__Reader *subscribe_save(const struct daemon *daemon,
+					 uint64_t call_id);
+void subscribe_saved_free(Nsexec__Handover__Reader *saved);
+/* The reader of a call that is there again. -ENOMEM. */
+must_check int subscribe_restore(struct daemon *daemon, uint64_t call_id,
+				 const Nsexec__Handover__Reader *saved);
+/* All readers look what there is. */
+void subscribers_wake_all(struct daemon *daemon);
 
 /* This viewer has a new event. */
 void subscribers_wake(struct daemon *daemon, uid_t viewer);

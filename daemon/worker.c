@@ -19,6 +19,7 @@
 #include "daemon/audit.h"
 #include "daemon/confine.h"
 #include "daemon/core.h"
+#include "daemon/handover.h"
 #include "daemon/loop.h"
 #include "daemon/metrics.h"
 #include "daemon/notify.h"
@@ -37,7 +38,7 @@
 struct worker {
 	struct daemon daemon; /* first: callbacks get it */
 	int pid_fd;
-	struct watch *on_term, *on_int, *watchdog, *drain;
+	struct watch *on_term, *on_int, *on_hup, *watchdog, *drain;
 	int64_t watchdog_ms, drain_end_ms;
 };
 
@@ -120,8 +121,17 @@ worker_on_end_signal(void *userdata, int signal_number)
 }
 
 static void
+worker_on_hup(void *userdata, int signal_number)
+{
+	struct worker *worker = userdata;
+
+	handover_begin(worker->daemon.handover);
+}
+
+static void
 worker_on_ready(struct daemon *daemon)
 {
+	handover_settle(daemon->handover);
 	notify_ready();
 	log_info("ready: serving %s", daemon->config->rpc_socket);
 }
@@ -138,6 +148,9 @@ worker_watch(struct worker *worker)
 	if (r == 0)
 		r = watch_new_signal(loop, SIGINT, worker_on_end_signal, worker,
 				     &worker->on_int);
+	if (r == 0)
+		r = watch_new_signal(loop, SIGHUP, worker_on_hup, worker,
+				     &worker->on_hup);
 	if (r == 0)
 		r = watch_new_timer(loop, worker_on_drain, worker,
 				    &worker->drain);
@@ -209,6 +222,10 @@ worker_open(struct worker *worker, struct notify_fds *sockets)
 		return r;
 	sockets->rpc = -1;
 	sockets->fd = -1;
+	r = handover_new(daemon, &daemon->handover);
+	if (r < 0)
+		return r;
+	handover_take(daemon->handover);
 	return worker_watch(worker);
 }
 
@@ -217,11 +234,13 @@ worker_close(struct worker *worker)
 {
 	struct daemon *daemon = &worker->daemon;
 
+	daemon->handover = handover_free(daemon->handover);
 	daemon->server = server_free(daemon->server);
 	core_deinit(daemon);
 	daemon->store = store_free(daemon->store);
 	worker->on_term = watch_free(worker->on_term);
 	worker->on_int = watch_free(worker->on_int);
+	worker->on_hup = watch_free(worker->on_hup);
 	worker->watchdog = watch_free(worker->watchdog);
 	worker->drain = watch_free(worker->drain);
 	daemon->loop = loop_free(daemon->loop);
@@ -266,7 +285,9 @@ worker_run(const struct config *config, const struct notify_fds *fds)
 	struct notify_fds owned = *fds;
 	int r;
 
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+	/* HUP before there is a loop to hear it: nothing to hand over yet */
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
+	    signal(SIGHUP, SIG_IGN) == SIG_ERR)
 		return -errno;
 	r = worker_serve(&worker, &owned);
 	worker_close(&worker);

@@ -297,8 +297,10 @@ CORE_TESTS = \
 	tests/unit/test_container \
 	tests/unit/test_container_restart \
 	tests/unit/test_error \
+	tests/unit/test_event_ring \
 	tests/unit/test_events \
 	tests/unit/test_explain \
+	tests/unit/test_handover \
 	tests/unit/test_identity \
 	tests/unit/test_metrics \
 	tests/unit/test_record \
@@ -319,12 +321,18 @@ tests_unit_test_container_restart_LDADD = $(CORE_TEST_LIBS)
 tests_unit_test_error_SOURCES = tests/unit/test_error.c
 tests_unit_test_error_CFLAGS = $(CORE_TEST_CFLAGS)
 tests_unit_test_error_LDADD = $(CORE_TEST_LIBS)
+tests_unit_test_event_ring_SOURCES = tests/unit/test_event_ring.c
+tests_unit_test_event_ring_CFLAGS = $(CORE_TEST_CFLAGS)
+tests_unit_test_event_ring_LDADD = $(CORE_TEST_LIBS)
 tests_unit_test_events_SOURCES = tests/unit/test_events.c
 tests_unit_test_events_CFLAGS = $(CORE_TEST_CFLAGS)
 tests_unit_test_events_LDADD = $(CORE_TEST_LIBS)
 tests_unit_test_explain_SOURCES = tests/unit/test_explain.c
 tests_unit_test_explain_CFLAGS = $(CORE_TEST_CFLAGS)
 tests_unit_test_explain_LDADD = $(CORE_TEST_LIBS)
+tests_unit_test_handover_SOURCES = tests/unit/test_handover.c
+tests_unit_test_handover_CFLAGS = $(CORE_TEST_CFLAGS)
+tests_unit_test_handover_LDADD = $(CORE_TEST_LIBS)
 tests_unit_test_identity_SOURCES = tests/unit/test_identity.c
 tests_unit_test_identity_CFLAGS = $(CORE_TEST_CFLAGS)
 tests_unit_test_identity_LDADD = $(CORE_TEST_LIBS)

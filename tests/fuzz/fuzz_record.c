@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fuzz target of the record decode. The first byte says whether the bytes are
- * a whole file, or a message to be put into a sound record (so that the
- * message is reached). A record that is taken must restore and encode again.
+ * a whole file, a message to be put into a sound record (so that the message is
+ * reached), or an event of the ring. A record that is taken must restore and
+ * encode again.
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/record.h"
+#include "daemon/record_event.h"
 #include "lib/crc32c.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -58,12 +60,34 @@ check(const uint8_t *data, size_t size)
 	nsexec__record__task__free_unpacked(record, NULL);
 }
 
+static void
+check_event(const uint8_t *data, size_t size)
+{
+	struct event_record_parts parts, parts_again;
+	struct event_record record, again;
+	uint8_t *encoded;
+	size_t encoded_size;
+
+	if (record_event_decode(data, size, &record, &parts) == 0 &&
+	    record_event_encode(&record, &encoded, &encoded_size) == 0) {
+		assert(record_event_decode(encoded, encoded_size, &again,
+					   &parts_again) == 0);
+		assert(again.seqs.owner == record.seqs.owner);
+		assert(again.draft.type == record.draft.type);
+		event_record_parts_deinit(&parts_again);
+		free(encoded);
+	}
+	event_record_parts_deinit(&parts);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 1)
 		return 0;
-	if (data[0] & 1)
+	if (data[0] & 2)
+		check_event(data + 1, size - 1);
+	else if (data[0] & 1)
 		check(file, wrap(data + 1, size - 1));
 	else
 		check(data + 1, size - 1);

@@ -143,9 +143,31 @@ fuzz-request: $(FUZZ_REQUEST_FILES) proto/nsexec.pb-c.c
 		$(abs_top_builddir)/proto/nsexec.pb-c.c \
 		-o $(abs_top_builddir)/$@ $(PROTOBUF_C_LIBS)
 
+# handover: what a reload hands over.
+FUZZ_HANDOVER_FILES = tests/fuzz/fuzz_handover.c daemon/handover_record.c \
+	$(libnsx_lib_la_SOURCES)
+check_PROGRAMS += tests/fuzz/corpus_handover
+TESTS += tests/fuzz/corpus_handover
+tests_fuzz_corpus_handover_SOURCES = tests/fuzz/fuzz_handover.c \
+	tests/fuzz/run_corpus.c
+tests_fuzz_corpus_handover_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/proto \
+	-DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/handover"'
+tests_fuzz_corpus_handover_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS)
+tests_fuzz_corpus_handover_LDADD = libnsx-daemon.la
+EXTRA_DIST += tests/fuzz/corpus/handover
+FUZZ_TARGETS += fuzz-handover
+fuzz-handover: $(FUZZ_HANDOVER_FILES) proto/handover.pb-c.c
+	$(AM_V_CC)cd $(top_srcdir) && $(FUZZ_CC) $(FUZZ_CFLAGS) -I. \
+		-I$(abs_top_builddir) -I$(abs_top_builddir)/proto \
+		-D_GNU_SOURCE $(PROTOBUF_C_CFLAGS) \
+		$(filter %.c,$(FUZZ_HANDOVER_FILES)) \
+		$(abs_top_builddir)/proto/handover.pb-c.c \
+		-o $(abs_top_builddir)/$@ $(PROTOBUF_C_LIBS)
+
 # record: what nsexecd reads back of itself.
 FUZZ_RECORD_FILES = tests/fuzz/fuzz_record.c daemon/boot.c \
 	daemon/container.c daemon/loop.c daemon/record.c \
+	daemon/record_event.c \
 	$(libnsx_proto_la_SOURCES) $(libnsx_lib_la_SOURCES)
 check_PROGRAMS += tests/fuzz/corpus_record
 TESTS += tests/fuzz/corpus_record

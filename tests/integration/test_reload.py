@@ -3,10 +3,13 @@
 import os
 import signal
 import sys
+import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from harness import TestCase, alive, main, wait_for  # noqa: E402
-from ttrpc_client import Client  # noqa: E402
+from ttrpc_client import (HEADER, REMOTE_CLOSED, REQUEST,  # noqa: E402
+                          Client, RpcError)
 
 
 def line(event):
@@ -100,6 +103,202 @@ class Crash(TestCase):
         numbers = [e["seq"] for e in events[1:]]
         self.assertEqual(numbers[:4], list(range(events[0]["to"] + 1,
                                                  events[0]["to"] + 5)))
+
+
+def true_spec():
+    return {"process": {"args": [b"/bin/true"]}}
+
+
+class Load(threading.Thread):
+    """Run, Wait, Delete over and over on one connection."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.client = Client(path, timeout=20)
+        self.ids, self.error, self.stop = [], None, False
+        self.start()
+
+    def run(self):
+        try:
+            while not self.stop:
+                made = self.client.call("Run", {"spec": true_spec()})
+                ident = made["info"]["id"]
+                end = self.client.call("Wait", {"id": ident})["exit"]
+                if end.get("code"):
+                    raise AssertionError(f"exit {end}")
+                self.client.call("Delete", {"id": ident})
+                self.ids.append(ident)
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
+        finally:
+            self.client.close()
+
+
+class Stream(threading.Thread):
+    """Reads an event stream until it has seen an event of this container."""
+
+    def __init__(self, client, until):
+        super().__init__()
+        self.client, self.until = client, until
+        self.events, self.error = [], None
+        self.start()
+
+    def run(self):
+        try:
+            for event in self.client.stream("Events", {"from_seq": 1}):
+                self.events.append(event)
+                if event.get("name") == self.until and \
+                        event["type"] == "EVENT_DELETED":
+                    return
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
+
+
+class Reload(TestCase):
+    """HUP: a successor takes over, and connections do not notice."""
+    AUDIT = False
+    ROUNDS = 20
+
+    def client(self):
+        client = Client(self.nsx.socket_path, timeout=20)
+        self.addCleanup(client.close)
+        return client
+
+    def reload(self):
+        old = self.nsx.nsexecd_pid()
+        os.kill(old, signal.SIGHUP)
+        wait_for(lambda: self.nsx.nsexecd_pid() not in (None, old), 20,
+                 f"a successor:\n{self.nsx.log()}")
+        wait_for(lambda: not alive(old), 10, "the end of the old one")
+
+    def begin_half(self, client):
+        """Half of a request; the other half."""
+        stream = client.next_id
+        client.next_id += 2
+        data = client.envelope("Version", {})
+        frame = HEADER.pack(len(data), stream, REQUEST, REMOTE_CLOSED) + data
+        client.sock.sendall(frame[:len(frame) // 2])
+        return frame[len(frame) // 2:]
+
+    def test_connections_live_on_over_twenty_reloads_under_load(self):
+        self.ctl_ok("run", "-d", "--name", "long", "--", "/bin/sleep", "1000")
+        waiting, half, slow, poll = (self.client() for _ in range(4))
+        wait = waiting.send_request("Wait", {"id": "long"})
+        rest = self.begin_half(half)
+        # More answers than the socket takes: the rest waits in nsexecd.
+        asked = [slow.send_request("Version", {}) for _ in range(1000)]
+        poll.send_request("NextEvents", {"filter": {
+            "containers": ["long"], "types": ["EVENT_EXITED"]}})
+        stream = Stream(self.client(), "last")
+        load = [Load(self.nsx.socket_path) for _ in range(2)]
+        worst = 0
+        for _ in range(self.ROUNDS):
+            begin = time.monotonic()
+            self.reload()
+            half.sock.sendall(rest)
+            half.recv_response()
+            worst = max(worst, time.monotonic() - begin)
+            rest = self.begin_half(half)
+            ran = [len(thread.ids) + 2 for thread in load]
+            wait_for(lambda r=ran: all(t.error or len(t.ids) >= n
+                                       for t, n in zip(load, r)), 20, "runs")
+        for thread in load:
+            thread.stop = True
+        for thread in load:
+            thread.join(60)
+            self.assertIsNone(thread.error, self.nsx.log())
+        self.assertEqual([slow.recv_response()[0] for _ in asked], asked)
+        self.ctl_ok("kill", "-s", "KILL", "long")
+        got, payload = waiting.recv_response()
+        self.assertEqual(got, wait)
+        self.assertEqual(waiting.decode("Wait", payload)["exit"]["signal"], 9)
+        _, payload = poll.recv_response()
+        self.assertEqual([e["name"] for e in poll.decode(
+            "NextEvents", payload)["events"]], ["long"])
+        self.ctl_ok("delete", "long")
+        self.ctl_ok("run", "--name", "last", "--", "/bin/true")
+        stream.join(60)
+        self.assertIsNone(stream.error, self.nsx.log())
+        self.every_event_once(stream.events, load)
+        print(f"# {self.ROUNDS} reloads, {sum(len(t.ids) for t in load)} runs,"
+              f" the longest took {worst * 1000:.0f} ms")
+
+    def every_event_once(self, events, load):
+        self.assertEqual([e["seq"] for e in events],
+                         list(range(1, len(events) + 1)))
+        lives = {}
+        for event in events:
+            lives.setdefault(event["container"], []).append(event["type"])
+        for thread in load:
+            self.assertGreater(len(thread.ids), self.ROUNDS)
+            for ident in thread.ids:
+                self.assertEqual(lives[ident], [
+                    "EVENT_CREATED", "EVENT_STARTED", "EVENT_EXITED",
+                    "EVENT_DELETED"])
+
+    def test_descriptors_on_their_way_arrive_after_it(self):
+        client = self.client()
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        token, channel = client.pass_fds([writer])
+        os.close(writer)
+        self.addCleanup(channel.close)
+        self.reload()
+        made = {"process": {"args": [b"/bin/echo", b"through"],
+                            "stdout": {"kind": "STDIO_FD", "fd_index": 0}}}
+        ident = client.call("Run", {"spec": made, "fd_token": token,
+                                    "n_fds": 1})["info"]["id"]
+        self.assertEqual(os.read(reader, 100), b"through\n")
+        client.call("Wait", {"id": ident})
+        client.call("Delete", {"id": ident})
+
+    def test_created_container_and_its_parked_delete_go_on(self):
+        self.ctl_ok("create", "--name", "gate", "--", "/bin/sh", "-c",
+                    "exit 5")
+        client = self.client()
+        wait = client.send_request("Wait", {"id": "gate"})
+        self.reload()
+        self.ctl_ok("start", "gate")
+        got, payload = client.recv_response()
+        self.assertEqual(
+            (got, client.decode("Wait", payload)["exit"]["code"]), (wait, 5))
+        self.ctl_ok("delete", "gate")
+
+    def test_wait_keeps_its_own_timeout(self):
+        self.ctl_ok("run", "-d", "--name", "slow", "--", "/bin/sleep", "1000")
+        client = self.client()
+        begin = time.monotonic()
+        client.send_request("Wait", {"id": "slow", "timeout_ms": 1500})
+        self.reload()
+        with self.assertRaises(RpcError) as caught:
+            client.recv_response()
+        self.assertEqual(caught.exception.detail["code"], "DEADLINE")
+        self.assertGreater(time.monotonic() - begin, 1.4)
+        self.ctl_ok("delete", "-f", "slow")
+
+    def test_killed_while_it_hands_over_loses_nothing_but_connections(self):
+        first = self.ctl_ok("events", "--from", "1", "--no-follow",
+                            "--json").jsonl()[-1]["seq"] + 1
+        for step in range(20):
+            self.ctl_ok("run", "--", "/bin/true")
+            client = self.client()
+            client.send_request("NextEvents", {"filter": {
+                "types": ["EVENT_FAILED"]}})
+            old = self.nsx.nsexecd_pid()
+            os.kill(old, signal.SIGHUP)
+            time.sleep(step * 0.0001)
+            try:
+                os.kill(old, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            wait_for(lambda o=old: self.nsx.nsexecd_pid() not in (None, o) and
+                     self.nsx.answers(), 20, f"a new one:\n{self.nsx.log()}")
+        events = self.ctl_ok("events", "--from", str(first), "--no-follow",
+                             "--json").jsonl()
+        self.assertEqual([(e["seq"], e["type"]) for e in events], [
+            (first + 4 * step + at, kind) for step in range(20)
+            for at, kind in enumerate(("created", "started", "exited",
+                                       "deleted"))])
 
 
 if __name__ == "__main__":
