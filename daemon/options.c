@@ -27,6 +27,7 @@ enum option_key {
 	OPTION_LOG_LEVEL,
 	OPTION_WORKER,
 	OPTION_VERSION,
+	OPTION_CHECK,
 	OPTION_SYSTEM,
 	OPTION_ROOTLESS,
 	OPTION_NO_CGROUPS,
@@ -47,6 +48,8 @@ static const struct argp_option table[] = {
 	  "error, warning, notice (the default), info or debug", 0 },
 	{ "system", OPTION_SYSTEM, NULL, 0,
 	  "The system's instance in /run/nsexecd, started by systemd", 0 },
+	{ "check", OPTION_CHECK, NULL, 0,
+	  "Read options and configuration, say what is wrong, and end", 0 },
 	{ "version", OPTION_VERSION, NULL, 0, "Print the version", 0 },
 	{ "worker", OPTION_WORKER, NULL, OPTION_HIDDEN,
 	  "The unprivileged process of a private instance", 0 },
@@ -68,7 +71,7 @@ static const char doc[] =
 /* What the command line said; texts are borrowed from argv. */
 struct options {
 	const char *run_dir, *cgroup_root, *policy_dir, *config, *log_level;
-	bool detach, worker, version, system, rootless, no_cgroups;
+	bool detach, worker, check, version, system, rootless, no_cgroups;
 };
 
 static error_t
@@ -97,6 +100,9 @@ options_parse_one(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_WORKER:
 		options->worker = true;
+		return 0;
+	case OPTION_CHECK:
+		options->check = true;
 		return 0;
 	case OPTION_VERSION:
 		options->version = true;
@@ -227,7 +233,7 @@ options_read(struct config *config, int argc, char **argv)
 		return r;
 	}
 	r = options_read_file(config, &options);
-	if (r < 0)
-		return r;
-	return options_apply(config, &options);
+	if (r == 0)
+		r = options_apply(config, &options);
+	return r == 0 && options.check ? OPTIONS_DONE : r;
 }

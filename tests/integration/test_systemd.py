@@ -27,6 +27,9 @@ export LC_ALL=C.UTF-8
 say() { if eval "$2"; then echo "ok $1"; else echo "FAIL $1: $2"; fi; }
 user() { setpriv --reuid @UID@ --regid @UID@ --clear-groups /usr/local/bin/nsexecctl "$@"; }
 main_pid() { systemctl show -P MainPID "$1"; }
+stored() { systemctl show -P NFileDescriptorStore nsexecd; }
+events() { user events --from 1 --no-follow --json; }
+last_seq() { events | grep -o '"seq": *[0-9]*' | tail -n 1; }
 within() { for _ in $(seq 200); do eval "$1" && return 0; sleep 0.05; done; return 1; }
 cd /
 echo box:x:@UID@:@UID@::/:/bin/sh >>/etc/passwd
@@ -61,11 +64,45 @@ before=$(main_pid nsexecd)
 say killed 'within "[ \"\$(main_pid nsexecd)\" != $before ] && systemctl -q is-active nsexecd" && [ "$(user state lives | grep -c running)" = 1 ] && kill -0 $pid'
 user exec lives -- /bin/true; code=$?
 say exec_after "[ $code = 0 ]"
+say no_gap '! events | grep -q gap && [ "$(events | grep -c "\"type\": *\"started\"")" = "$(events | grep -c "\"type\": *\"created\"")" ]'
+say stored '[ "$(stored)" = 1 ]'
+setpriv --reuid @UID@ --regid @UID@ --clear-groups python3 @RELOAD@ /run/nsexecd/nsexecd.sock lives /tmp/reloaded >/tmp/talk 2>&1 & talk=$!
+within 'grep -q ready /tmp/talk'
+for round in 1 2 3; do
+	before=$(main_pid nsexecd)
+	systemctl reload nsexecd
+	say reloaded$round 'within "[ \"\$(main_pid nsexecd)\" != $before ] && systemctl -q is-active nsexecd" && kill -0 $pid'
+done
+user run -- /bin/true
+touch /tmp/reloaded
+wait $talk; code=$?
+say reload_connections "[ $code = 0 ] || { cat /tmp/talk; false; }"
+say reload_said 'journalctl -q -o cat -u nsexecd | grep -q "reloaded: [1-9]"'
+say reload_store 'within "[ \"\$(stored)\" = 1 ]"'
+say reload_events '! events | grep -q gap'
+echo '{' >/etc/nsexecd/nsexecd.conf
+before=$(main_pid nsexecd)
+say reload_refused '! systemctl reload nsexecd && sleep 0.3 && [ "$(main_pid nsexecd)" = $before ] && user version >/dev/null'
+rm /etc/nsexecd/nsexecd.conf
 systemctl stop nsexecd.socket nsexecd-fd.socket nsexecd
 say stopped '[ "$(systemctl is-active nsexecd)" = inactive ] && kill -0 $pid'
+say store_dropped '[ "$(stored)" = 0 ]'
 systemctl start nsexecd.socket nsexecd-fd.socket
 # Activated by this very call: until the spawner has answered it is "created".
 say found_again 'within "user state lives | grep -q running"'
+say gap 'events | grep -q "\"type\": *\"gap\"" && events | tail -n 1 | grep -q snapshot'
+mkdir -p /run/systemd/system/nsexecd.service.d
+printf '[Service]\nWatchdogSec=1s\nTimeoutAbortSec=1s\n' >/run/systemd/system/nsexecd.service.d/watchdog.conf
+systemctl daemon-reload
+systemctl restart nsexecd
+last=$(last_seq)
+before=$(main_pid nsexecd)
+[ "$before" -gt 1 ] && kill -STOP $before
+say watchdog 'within "[ \"\$(main_pid nsexecd)\" != $before ] && systemctl -q is-active nsexecd" && [ "$(user state lives | grep -c running)" = 1 ] && kill -0 $pid'
+say watchdog_said 'journalctl -q -o cat -u nsexecd | grep -qi watchdog'
+say watchdog_events '[ "$(last_seq)" = "$last" ]'
+rm -r /run/systemd/system/nsexecd.service.d
+systemctl daemon-reload
 systemctl restart nsexec-spawner
 say spawner_restarted 'systemctl -q is-active nsexec-spawner && kill -0 $pid'
 [ "${pid:-0}" -gt 1 ] && kill -9 $pid
@@ -137,6 +174,7 @@ class Systemd(TestCase):
         cls.install(paths["files"])
         with open(paths["script"], "w", encoding="utf-8") as f:
             f.write(BOX.replace("@UID@", str(ORDINARY_UID)).replace(
+                "@RELOAD@", f"{HERE}/reload_talk.py").replace(
                 "@LANDLOCK@", "false" if landlock_abi() else "true"))
         with open(paths["log"], "wb"):
             pass
@@ -198,6 +236,23 @@ class Systemd(TestCase):
 
     def test_restart_and_kill_9_of_nsexecd_leave_containers(self):
         self.steps("restarted", "killed", "exec_after")
+
+    def test_fd_store_has_the_events_over_kill_9_without_a_gap(self):
+        self.steps("no_gap", "stored")
+
+    def test_reload_keeps_connections_half_frames_streams_and_waits(self):
+        self.steps("reloaded1", "reloaded2", "reloaded3",
+                   "reload_connections", "reload_said", "reload_store",
+                   "reload_events")
+
+    def test_reload_to_what_could_not_start_is_refused(self):
+        self.steps("reload_refused")
+
+    def test_emptied_fd_store_loses_numbers_and_says_so(self):
+        self.steps("store_dropped", "gap")
+
+    def test_watchdog_ends_a_stuck_nsexecd_and_containers_live_on(self):
+        self.steps("watchdog", "watchdog_said", "watchdog_events")
 
     def test_stop_of_nsexecd_leaves_containers_and_a_start_finds_them(self):
         self.steps("stopped", "found_again")
