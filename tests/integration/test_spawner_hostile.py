@@ -23,7 +23,7 @@ from test_spawner import SpawnerCase as _SpawnerCase
 
 SMALL = (sp.OPEN, sp.SIGNAL, sp.KILL_ALL, sp.STATUS, sp.REAP, sp.LIST,
          sp.PIDFD, sp.CGROUP_REMOVE, sp.PING, sp.KEEP, sp.STOP, sp.PROCESSES,
-         sp.WHO, sp.RELOAD)
+         sp.WHO, sp.RELOAD, sp.STORE)
 
 
 class Bytes(_SpawnerCase):
@@ -75,7 +75,7 @@ class Bytes(_SpawnerCase):
         self.done(sp.PING)
 
     def test_unknown_operations_are_unsupported(self):
-        for kind in (0, 1, 61999, 62016, 62100, 62110, 65535):
+        for kind in (0, 1, 61999, 62017, 62100, 62110, 65535):
             self.bad(message(kind, 1), code=sp.UNSUPPORTED)
 
     def test_attribute_lengths_are_checked(self):
@@ -360,6 +360,11 @@ class Connections(_SpawnerCase):
         self.refused(sp.PERMISSION_DENIED, sp.KEEP, fds=[program], peer=peer)
         self.refused(sp.PERMISSION_DENIED, sp.STOP, peer=peer)
         self.refused(sp.PERMISSION_DENIED, sp.RELOAD, peer=peer)
+        # nobody is kept here: not even root leaves anything
+        for sender in (peer, self.peer):
+            self.refused(sp.PERMISSION_DENIED, sp.STORE,
+                         attr(sp.CONTAINER, "ring"), fds=[program],
+                         peer=sender)
         os.close(program)
         peer.close()
 

@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "lib"))
 # pylint: disable=wrong-import-position
 import spawner_peer as sp
-from harness import TestCase, alive, main, program, wait_for
+from harness import SLOW, TestCase, alive, main, program, wait_for
 
 
 class Keeper(TestCase):
@@ -166,6 +166,29 @@ class Keeper(TestCase):
         pid = self.worker()
         self.kept()
         self.assertEqual(self.worker(), pid)
+
+    def test_what_a_worker_leaves_its_successor_gets(self):
+        begin = time.monotonic()
+        peer = self.kept("store")
+        wait_for(lambda: any("LISTEN_FDNAMES=rpc:fd:" in line for line in
+                             self.report().get("env", [])), 10,
+                 "a successor with more descriptors")
+        # status 75 is no crash: nobody waited
+        self.assertLess(time.monotonic() - begin, 0.1 * SLOW)
+        env = self.report()["env"]
+        self.assertIn("LISTEN_FDS=5", env)
+        self.assertIn("LISTEN_FDNAMES=rpc:fd:one:two:four", env)
+        with open(os.path.join(self.spawner.dir, "records", "stored"),
+                  encoding="ascii") as f:
+            said = dict(line.split() for line in f)
+        wrong, quota = str(sp.INVALID_ARGUMENT), said["five"]
+        self.assertEqual(said, {
+            "memfd": "0", "socket": "0", "again": "0", "device": wrong,
+            "long": quota, "three": "0", "four": "0", "five": quota,
+            "none": "0"})
+        self.assertNotIn(quota, ("0", wrong))
+        wait_for(self.worker, 5, "its pid")
+        self.assertEqual(peer.call(sp.STOP).kind, sp.DONE)
 
     def test_worker_that_ends_before_it_is_ready_is_an_error(self):
         peer, answer = self.keep("early")

@@ -43,6 +43,7 @@ SMALL = {
     sp.PING: ([], False),
     sp.PROCESSES: (NAMED + [(sp.UID, 0)], False),
     WHO: ([], True),
+    sp.STORE: (NAMED, False),
 }
 BY_CALLER = [kind for kind, (_, caller) in SMALL.items() if caller]
 

@@ -4,7 +4,9 @@
  * tested alone: writes what it finds itself to be into records/report, locks
  * nsexecd.pid, says PING on spawner.sock (again whenever that connection ends)
  * and waits for SIGTERM. Its fifth argument changes that: "early" ends with
- * status 3 before the PING.
+ * status 3 before the PING; "store" leaves descriptors of several kinds, writes
+ * what was said to each into records/stored, and ends with the status of one
+ * that handed over, unless it finds that one has done so before it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -129,6 +132,55 @@ say_ping(const char *dir)
 	return fd;
 }
 
+/* The code of the answer; 0: DONE. fd -1: keep none. */
+static unsigned int
+say_store(int sock, const char *name, int fd)
+{
+	struct nlmsg_error error;
+	struct nlmsg_builder builder;
+	struct op_message answer;
+	uint8_t buf[1024];
+	size_t size;
+	ssize_t n;
+
+	nlmsg_builder_init(&builder, buf, sizeof(buf), OP_STORE, 2);
+	nlmsg_put_text(&builder, OP_ATTR_CONTAINER, name);
+	if (nlmsg_builder_end(&builder, &size) < 0 ||
+	    fd_send(sock, buf, size, &fd, fd >= 0) < 0)
+		die("STORE");
+	n = fd_recv(sock, buf, sizeof(buf), NULL, 0, NULL);
+	if (n <= 0 || op_decode(buf, (size_t)n, &answer, &error) < 0)
+		die("answer to STORE");
+	return answer.header.type == ANSWER_DONE ? 0 : answer.code;
+}
+
+static void
+leave_all(int sock, const char *dir)
+{
+	static const char long_name[] = "a-name-of-more-than-thirty-two-bytes";
+	char path[4096];
+	FILE *report;
+	int memory, unix_socket, null;
+
+	snprintf(path, sizeof(path), "%s/records/stored", dir);
+	report = fopen(path, "we");
+	memory = memfd_create("left", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	unix_socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (!report || memory < 0 || unix_socket < 0 || null < 0)
+		die(path);
+	fprintf(report, "memfd %u\n", say_store(sock, "one", memory));
+	fprintf(report, "socket %u\n", say_store(sock, "two", unix_socket));
+	fprintf(report, "again %u\n", say_store(sock, "two", memory));
+	fprintf(report, "device %u\n", say_store(sock, "three", null));
+	fprintf(report, "long %u\n", say_store(sock, long_name, memory));
+	fprintf(report, "three %u\n", say_store(sock, "three", memory));
+	fprintf(report, "four %u\n", say_store(sock, "four", memory));
+	fprintf(report, "five %u\n", say_store(sock, "five", memory));
+	fprintf(report, "none %u\n", say_store(sock, "three", -1));
+	fclose(report);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -143,6 +195,11 @@ main(int argc, char **argv)
 		return 3;
 	sigaction(SIGTERM, &action, NULL);
 	pid_fd = lock_pid_file(argv[3]);
+	if (argc > 4 && strcmp(argv[4], "store") == 0 &&
+	    strcmp(getenv("LISTEN_FDS"), "2") == 0) {
+		leave_all(say_ping(argv[3]), argv[3]);
+		return 75;
+	}
 	while (!stopped) {
 		if (p.fd < 0)
 			p.fd = say_ping(argv[3]);
