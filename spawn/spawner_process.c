@@ -95,7 +95,7 @@ process_init(struct spawner *spawner)
 	if (r == 0 && chdir("/") < 0)
 		r = -errno;
 	umask(022);
-	if (r == 0 && prctl(PR_SET_NAME, "nsexec-spawner", 0, 0, 0) < 0)
+	if (r == 0 && prctl(PR_SET_NAME, SPAWNER_NAME, 0, 0, 0) < 0)
 		r = -errno;
 #ifndef NSX_SANITIZED /* whose leak check traces its own process */
 	/* Rootless, whoever could trace us is our user already, and a stage has

@@ -5,6 +5,8 @@
 
 #include "lib/err.h"
 
+#define SPAWNER_NAME "nsexec-spawner" /* /proc/PID/comm */
+
 struct spawner;
 
 /*

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@
 #include "spawn/spawner_flight.h"
 #include "spawn/spawner_gate.h"
 #include "spawn/spawner_ops.h"
+#include "spawn/spawner_process.h"
 #include "spawn/spawner_quota.h"
 #include "spawn/spawner_start_check.h"
 #include "spawn/stage.h"
@@ -385,7 +387,12 @@ setup_fork(struct setup *setup, const struct stage_input *input,
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (unsigned int)setup->leaf_fd;
 	}
+	/* The child has the name of a stage from its first instruction: by it
+	 * STATUS tells one that has not executed its program yet. */
+	prctl(PR_SET_NAME, "nsx:[init]", 0, 0, 0);
 	pid = sys_clone3(&args);
+	if (pid != 0)
+		prctl(PR_SET_NAME, SPAWNER_NAME, 0, 0, 0);
 	if (pid == 0) {
 		setup_close_others(input, direct);
 		spawner_restore_process(setup->spawner);

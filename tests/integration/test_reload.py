@@ -85,6 +85,22 @@ class Crash(TestCase):
             [e["seq"] for e in first["events"] + second["events"]],
             list(range(self.first, self.first + 8)))
 
+    def test_new_spawner_keeps_the_ring_as_well(self):
+        self.ctl_ok("run", "--", "/bin/true")
+        old = self.nsx.spawner_pid()
+        os.kill(old, signal.SIGKILL)
+        wait_for(lambda: self.nsx.spawner_pid() not in (None, old), 20,
+                 f"a new spawner: {self.nsx.log()}")
+        self.ctl_ok("run", "--", "/bin/true")
+        self.nsx.kill_nsexecd()
+        self.ctl_ok("run", "--", "/bin/true")
+        events = self.events()
+        self.numbers_go_on(events)
+        # whether run's own clean-up came through is another matter
+        self.assertEqual([e["type"] for e in events if
+                          e["type"] != "deleted"],
+                         ["created", "started", "exited"] * 3)
+
     def test_numbers_show_a_gap_where_nobody_kept_the_ring(self):
         """The spawner dies with it: the records alone decide."""
         self.ctl_ok("run", "--", "/bin/true")
@@ -154,10 +170,8 @@ class Stream(threading.Thread):
             self.error = error
 
 
-class Reload(TestCase):
-    """HUP: a successor takes over, and connections do not notice."""
+class ReloadCase(TestCase):
     AUDIT = False
-    ROUNDS = 20
 
     def client(self):
         client = Client(self.nsx.socket_path, timeout=20)
@@ -170,6 +184,11 @@ class Reload(TestCase):
         wait_for(lambda: self.nsx.nsexecd_pid() not in (None, old), 20,
                  f"a successor:\n{self.nsx.log()}")
         wait_for(lambda: not alive(old), 10, "the end of the old one")
+
+
+class Reload(ReloadCase):
+    """HUP: a successor takes over, and connections do not notice."""
+    ROUNDS = 20
 
     def begin_half(self, client):
         """Half of a request; the other half."""
@@ -299,6 +318,74 @@ class Reload(TestCase):
             (first + 4 * step + at, kind) for step in range(20)
             for at, kind in enumerate(("created", "started", "exited",
                                        "deleted"))])
+
+
+class Hurried(ReloadCase):
+    """What is in flight longer than a reload waits for it."""
+
+    @classmethod
+    def setUpClass(cls):
+        path = f"/tmp/nsxreload-{os.getpid()}.conf"
+        with open(path, "w", encoding="ascii") as f:
+            f.write('{"limits": {"drain_timeout_ms": 200}}')
+        cls.ARGS = ("--config", path)
+        try:
+            super().setUpClass()
+        finally:
+            cls.addClassCleanup(os.unlink, path)
+
+    def test_start_that_takes_too_long_is_aborted_on_its_own_connection(self):
+        client = self.client()
+        # Its stage waits for descriptors that nobody sends. So much of an
+        # argument makes it a child of the spawner, whose name it has at first.
+        token, channel = client.pass_fds([])
+        self.addCleanup(channel.close)
+        stream = client.send_request("Run", {
+            "spec": {"process": {
+                "args": [b"/bin/true", b"a" * 20000],
+                "stdout": {"kind": "STDIO_FD", "fd_index": 0}}, "id": "held"},
+            "fd_token": token, "n_fds": 1})
+        wait_for(lambda: "held" in self.ctl_ok("list", "-q").out or
+                 self.nsx.cgroups(), 10, "a start under way")
+        self.reload()
+        with self.assertRaises(RpcError) as caught:
+            client.recv_response()
+        self.assertEqual(caught.exception.detail["code"], "ABORTED_RESTART",
+                         caught.exception)
+        self.assertEqual(stream, 1)
+        self.assertEqual(client.call("Version", {})["api"], "nsexec.v1")
+        self.ctl("delete", "-f", "held")
+        types = [e["type"] for e in self.ctl_ok(
+            "events", "--from", "1", "--no-follow", "--json").jsonl()
+                 if e["container"] == "held"]
+        self.assertNotIn("started", types)
+
+    def test_spawner_that_does_not_answer_puts_the_reload_off(self):
+        spawner, old = self.nsx.spawner_pid(), self.nsx.nsexecd_pid()
+        client = self.client()
+        client.call("Version", {})
+        os.kill(spawner, signal.SIGSTOP)
+        try:
+            os.kill(old, signal.SIGHUP)
+            time.sleep(0.5)
+            client.call("Version", {})
+            self.assertEqual(self.nsx.nsexecd_pid(), old)
+        finally:
+            os.kill(spawner, signal.SIGCONT)
+        wait_for(lambda: self.nsx.nsexecd_pid() not in (None, old), 20,
+                 "a successor")
+        client.call("Version", {})
+
+    def test_two_thousand_connections_are_taken_over(self):
+        clients = [self.client() for _ in range(2000)]
+        for client in clients:
+            client.call("Version", {})
+        begin = time.monotonic()
+        self.reload()
+        took = time.monotonic() - begin
+        for client in clients:
+            client.call("Version", {})
+        print(f"# {len(clients)} connections: {took * 1000:.0f} ms")
 
 
 if __name__ == "__main__":
