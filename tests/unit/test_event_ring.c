@@ -197,18 +197,16 @@ writer_may_be_killed_at_any_moment(void **state)
 
 /* With a log of events on top */
 
-static struct daemon
-log_of(struct event_ring *ring, uint64_t limit)
+static void
+log_begin(struct daemon *daemon, struct event_ring *ring, uint64_t limit)
 {
-	struct daemon daemon = { 0 };
-
-	assert_int_equal(event_log_new(&daemon, 8, KEEP_NS, &daemon.events), 0);
+	memset(daemon, 0, sizeof(*daemon));
+	assert_int_equal(event_log_new(daemon, 8, KEEP_NS, &daemon->events), 0);
 	if (limit) {
-		assert_int_equal(event_log_resume(daemon.events, 0, limit), 0);
-		assert_int_equal(event_log_resume(daemon.events, 7, limit), 0);
+		assert_int_equal(event_log_resume(daemon->events, 0, limit), 0);
+		assert_int_equal(event_log_resume(daemon->events, 7, limit), 0);
 	}
-	assert_int_equal(event_log_attach(daemon.events, ring), 0);
-	return daemon;
+	assert_int_equal(event_log_attach(daemon->events, ring), 0);
 }
 
 static void
@@ -234,13 +232,13 @@ numbers_and_events_go_on_in_the_next_log(void **state)
 	const struct event *event;
 
 	assert_int_equal(event_ring_new(epoch, &ring), 0);
-	first = log_of(ring, 0);
+	log_begin(&first, ring, 0);
 	publish(&first, EVENT_CREATED);
 	publish(&first, EVENT_STARTED);
 	publish(&first, EVENT_EXITED);
 	copy = again(ring);
 	first.events = event_log_free(first.events);
-	second = log_of(copy, 4096);
+	log_begin(&second, copy, 4096);
 	assert_int_equal(event_last(second.events, 7), 3);
 	assert_int_equal(event_last(second.events, 0), 3);
 	publish(&second, EVENT_DELETED);
@@ -265,11 +263,11 @@ recorded_end_is_told_once_whether_it_was_told_or_not(void **state)
 	struct daemon first, second;
 
 	assert_int_equal(event_ring_new(epoch, &ring), 0);
-	first = log_of(ring, 0);
+	log_begin(&first, ring, 0);
 	publish(&first, EVENT_EXITED);
 	copy = again(ring);
 	first.events = event_log_free(first.events);
-	second = log_of(copy, 4096);
+	log_begin(&second, copy, 4096);
 	event_restore(second.events, &draft, &told, 1, now);
 	assert_int_equal(event_last(second.events, 7), 1);
 	event_restore(second.events, &draft, &untold, 1, now);
@@ -278,7 +276,7 @@ recorded_end_is_told_once_whether_it_was_told_or_not(void **state)
 	/* and it is in the ring for the one after it, too */
 	copy = again((struct event_ring *)event_log_ring(second.events));
 	second.events = event_log_free(second.events);
-	second = log_of(copy, 4096);
+	log_begin(&second, copy, 4096);
 	assert_int_equal(event_last(second.events, 7), 2);
 	second.events = event_log_free(second.events);
 }
@@ -290,7 +288,7 @@ ring_with_numbers_that_were_never_reserved_is_refused(void **state)
 	struct event_ring *ring, *copy;
 
 	assert_int_equal(event_ring_new(epoch, &ring), 0);
-	first = log_of(ring, 0);
+	log_begin(&first, ring, 0);
 	publish(&first, EVENT_CREATED);
 	publish(&first, EVENT_STARTED);
 	copy = again(ring);
