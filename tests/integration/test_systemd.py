@@ -3,6 +3,10 @@
 
 One boot for all tests: BOX does what an administrator and a user do, and says
 of each step whether it was as it should be; the tests read that.
+
+NSX_SYSTEMD_ROOT=DIR runs it with another root and its systemd, such as
+    mmdebstrap --variant=minbase --include=systemd,systemd-sysv,uidmap,\\
+libevent-core-2.1-7t64,libprotobuf-c1,libjansson4,libseccomp2,python3 trixie DIR
 """
 import ctypes
 import glob
@@ -32,6 +36,8 @@ events() { user events --from 1 --no-follow --json; }
 last_seq() { events | grep -o '"seq": *[0-9]*' | tail -n 1; }
 within() { for _ in $(seq 200); do eval "$1" && return 0; sleep 0.05; done; return 1; }
 cd /
+echo "version $(systemctl --version | head -n 1)"
+ldconfig
 echo box:x:@UID@:@UID@::/:/bin/sh >>/etc/passwd
 for file in subuid subgid; do echo box:3000000:65536 >>/etc/$file; done
 systemctl start nsexecd.socket nsexecd-fd.socket
@@ -158,6 +164,17 @@ class Systemd(TestCase):
             target = os.path.join(tree, "usr/local", target)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             shutil.copy2(source, target)
+        # What the talk over a reload is made of, below a top of its own.
+        rows = ["proto/nsexec.proto", "proto/ttrpc.proto", "tests/lib/pb.py",
+                "tests/lib/ttrpc_client.py", "tests/integration/reload_talk.py"]
+        for name in rows:
+            target = os.path.join(tree, "usr/local/talk", name)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copy2(f"{TOP}/{name}", target)
+        # Another root may have another version of it.
+        for library in glob.glob("/usr/lib/*/libsubid.so.*"):
+            os.makedirs(f"{tree}/usr/local/lib", exist_ok=True)
+            shutil.copy2(library, f"{tree}/usr/local/lib")
         # Units name the programs where this tree's prefix puts them.
         for path in glob.glob(f"{tree}/usr/local/lib/systemd/system/*.service"):
             with open(path, encoding="utf-8") as f:
@@ -174,7 +191,7 @@ class Systemd(TestCase):
         cls.install(paths["files"])
         with open(paths["script"], "w", encoding="utf-8") as f:
             f.write(BOX.replace("@UID@", str(ORDINARY_UID)).replace(
-                "@RELOAD@", f"{HERE}/reload_talk.py").replace(
+                "@RELOAD@", "/usr/local/talk/tests/integration/reload_talk.py").replace(
                 "@LANDLOCK@", "false" if landlock_abi() else "true"))
         with open(paths["log"], "wb"):
             pass
@@ -197,6 +214,7 @@ class Systemd(TestCase):
         with open(paths["log"], encoding="utf-8", errors="replace") as f:
             cls.log = f.read()
         cls.said = dict(re.findall(r"^(?:ok|FAIL) (\w+)(.*)$", cls.log, re.M))
+        print("#", *re.findall(r"^version (.*)", cls.log, re.M)[:1])
         cls.log += done.stdout.decode(errors="replace")
 
     @classmethod
