@@ -92,6 +92,7 @@ libnsx_daemon_la_SOURCES += \
 	daemon/start.c daemon/start.h daemon/start_part.h \
 	daemon/start_exec.c daemon/start_send.c \
 	daemon/store.c daemon/store.h \
+	daemon/store_pidfds.c daemon/store_pidfds.h \
 	daemon/subscribe.c daemon/subscribe.h daemon/subscribe_part.h \
 	daemon/subscribe_handover.c \
 	daemon/task.c daemon/task.h daemon/task_part.h \

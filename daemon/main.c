@@ -109,18 +109,20 @@ static int
 serve_passed_sockets(const struct config *config)
 {
 	char error_text[NOTIFY_ERROR_MAX] = "";
-	struct notify_fds sockets = { -1, -1, -1, -1 };
+	struct notify_fds sockets = { -1, -1, -1, -1, { 0 } };
 	bool root = geteuid() == 0;
 	int r;
 
 	r = notify_listeners(&sockets, error_text);
 	if (r < 0) {
 		log_error("%s", error_text);
+		notify_pidfds_deinit(&sockets.pidfds);
 		return r;
 	}
 	if (sockets.rpc < 0) {
 		log_error("no socket \"rpc\" was passed: start nsexecd.socket, "
 			  "or use nsexecd --run-dir DIR");
+		notify_pidfds_deinit(&sockets.pidfds);
 		return -ENOENT;
 	}
 	if (root)
@@ -131,6 +133,7 @@ serve_passed_sockets(const struct config *config)
 	fd_close(&sockets.fd);
 	fd_close(&sockets.ring);
 	fd_close(&sockets.handover);
+	notify_pidfds_deinit(&sockets.pidfds);
 	return r;
 }
 

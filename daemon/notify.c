@@ -55,6 +55,37 @@ take_stored(const struct listener *listener, int fd)
 	return 0;
 }
 
+void
+notify_pidfds_deinit(struct notify_pidfds *pidfds)
+{
+	for (size_t i = 0; i < pidfds->n; i++)
+		fd_close(&pidfds->pidfds[i].fd);
+	free(pidfds->pidfds);
+	*pidfds = (struct notify_pidfds){ 0 };
+}
+
+/* true: it is one, and taken. */
+static bool
+take_pidfd(struct notify_pidfds *pidfds, int fd, const char *name)
+{
+	struct notify_pidfd *grown;
+
+	if (strncmp(name, "pidfd.", 6) != 0)
+		return false;
+	grown = strlen(name) < NOTIFY_NAME_MAX
+			? realloc(pidfds->pidfds,
+				  (pidfds->n + 1) * sizeof(*grown))
+			: NULL;
+	if (!grown) {
+		close(fd);
+		return true;
+	}
+	pidfds->pidfds = grown;
+	grown[pidfds->n].fd = fd;
+	snprintf(grown[pidfds->n++].name, NOTIFY_NAME_MAX, "%s", name);
+	return true;
+}
+
 /* Takes fd into the listener of this name. */
 static int
 take_listener(const struct listener *listeners, size_t n_listeners, int fd,
@@ -105,6 +136,8 @@ notify_listeners(struct notify_fds *ret, char error_text[NOTIFY_ERROR_MAX])
 	for (i = 0; i < n; i++) {
 		int fd = SD_LISTEN_FDS_START + i;
 
+		if (take_pidfd(&ret->pidfds, fd, names[i]))
+			continue;
 		if (r == 0)
 			r = take_listener(listeners, ARRAY_SIZE(listeners), fd,
 					  names[i]);
@@ -141,9 +174,25 @@ notify_stopping(void)
 	(void)sd_notify(0, "STOPPING=1");
 }
 
+void
+notify_store_add(const char *name, int fd)
+{
+	char text[NOTIFY_NAME_MAX + 64];
+
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+	(void)sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+}
+
+void
+notify_store_drop(const char *name)
+{
+	(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
 /*
- * FDPOLL=0: systemd would drop a socket whose other end is closed. The barrier
- * makes sure that it has read it all before anything is built on it.
+ * FDPOLL=0: systemd would drop a socket whose other end is closed, and a pidfd
+ * at the end of its process. The barrier makes sure that it has read it all
+ * before anything is built on it.
  */
 int
 notify_store(const char *name, int fd)

@@ -13,10 +13,24 @@
 
 #include "lib/err.h"
 
+/* From the store: under names that begin with "pidfd.", not checked. */
+#define NOTIFY_NAME_MAX 64
+struct notify_pidfd {
+	int fd;
+	char name[NOTIFY_NAME_MAX];
+};
+struct notify_pidfds {
+	struct notify_pidfd *pidfds;
+	size_t n;
+};
+/* Close and free what is left in it. */
+void notify_pidfds_deinit(struct notify_pidfds *pidfds);
+
 /* -1: not passed. */
 struct notify_fds {
 	int rpc, fd;	    /* listeners */
 	int ring, handover; /* from the store: anything, not checked */
+	struct notify_pidfds pidfds;
 };
 /*
  * The descriptors that were passed (LISTEN_FDS): sockets by the names "rpc" (a
@@ -40,6 +54,10 @@ void notify_stopping(void);
  * whether it could), -ENOTSUP: no systemd, -errno.
  */
 must_check int notify_store(const char *name, int fd);
+/* Without waiting: keep fd (lent) under a name that it does not have yet, and
+ * keep nothing under it. */
+void notify_store_add(const char *name, int fd);
+void notify_store_drop(const char *name);
 /* STATUS=, one line for "systemctl status". */
 void notify_status(const char *text);
 /* Microseconds within which WATCHDOG=1 must be sent; 0: no watchdog. */

@@ -26,6 +26,7 @@
 #include "daemon/quota.h"
 #include "daemon/rpc.h"
 #include "daemon/store.h"
+#include "daemon/store_pidfds.h"
 #include "daemon/who_ask.h"
 #include "lib/clock.h"
 #include "lib/fd.h"
@@ -38,6 +39,7 @@
 struct worker {
 	struct daemon daemon; /* first: callbacks get it */
 	int pid_fd;
+	struct store_pidfds *pidfds;
 	struct watch *on_term, *on_int, *on_hup, *watchdog, *drain;
 	int64_t watchdog_ms, drain_end_ms;
 };
@@ -215,6 +217,8 @@ worker_open(struct worker *worker, struct notify_fds *sockets)
 		r = loop_new(&daemon->loop);
 	if (r == 0)
 		r = core_new(daemon);
+	if (r == 0 && config->system)
+		r = store_pidfds_new(daemon, &sockets->pidfds, &worker->pidfds);
 	if (r < 0)
 		return r;
 	r = server_new(daemon->loop, daemon, &server_config, &daemon->server);
@@ -236,6 +240,7 @@ worker_close(struct worker *worker)
 
 	daemon->handover = handover_free(daemon->handover);
 	daemon->server = server_free(daemon->server);
+	worker->pidfds = store_pidfds_free(worker->pidfds);
 	core_deinit(daemon);
 	daemon->store = store_free(daemon->store);
 	worker->on_term = watch_free(worker->on_term);
@@ -295,5 +300,6 @@ worker_run(const struct config *config, const struct notify_fds *fds)
 	fd_close(&owned.fd);
 	fd_close(&owned.ring);
 	fd_close(&owned.handover);
+	notify_pidfds_deinit(&owned.pidfds);
 	return r;
 }
