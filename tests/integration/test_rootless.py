@@ -4,6 +4,7 @@ of one ordinary user, with newuidmap and newgidmap for delegated ids, and with
 cgroups only where some were delegated.
 """
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -184,6 +185,17 @@ class OneUser(RootlessCase):
         self.assertEqual(self.ctl_ok("state", "stays").json()["status"],
                          "running")
         self.assertEqual(self.ctl_ok("wait", "stays").lines(), ["5"])
+
+    def test_reload_hands_connections_over(self):
+        self.ctl_ok("run", "-d", "--name", "waited", "--", "sh", "-c",
+                    "sleep 3; exit 6")
+        waits = self.nsx.ctl_start("wait", "waited", user=UID)
+        for _ in range(10):  # until it was connected at one of them
+            self.nsx.kill_nsexecd(signal.SIGHUP)
+            if re.search("reloaded: [1-9]", self.nsx.log()):
+                break
+        self.assertEqual(waits.communicate()[0], b"6\n")
+        self.assertRegex(self.nsx.log(), "reloaded: [1-9]")
 
     def test_nobody_of_it_is_root_or_has_a_capability(self):
         self.ctl_ok("run", "-d", "--name", "plain", "--", "sleep", "33")
