@@ -34,7 +34,7 @@ struct daemon {
 	struct handover *handover;
 	struct store *store; /* NULL: nobody keeps anything for us */
 	uint8_t epoch[16];
-	uint64_t n_begun; /* nsexecds with these records, this one too */
+	uint64_t n_begun;    /* nsexecds with these records, this one too */
 	uint8_t ring_id[16]; /* of the ring of events; zero: there is none */
 	bool draining;
 };
