@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "daemon/daemon.h"
@@ -43,6 +44,7 @@ struct task_exit {
 	struct op_rusage rusage;
 	uint64_t oom_kills; /* 0 also where nothing counts them */
 	uint64_t realtime_ns;
+	bool lease_lost; /* that is why we killed it */
 };
 
 /* Sequence numbers of a task's terminal event, see events.h. */
@@ -52,6 +54,8 @@ struct event_seqs {
 
 struct parked;
 struct container;
+struct lease;
+TAILQ_HEAD(container_queue, container);
 struct watch;
 
 struct task {
@@ -122,6 +126,13 @@ struct container {
 	bool has_key;
 	uint8_t key[SPEC_KEY_SIZE];
 	uint64_t hash;
+	/* lease.c */
+	bool has_lease;
+	uint8_t lease_token[SPEC_LEASE_SIZE];
+	struct lease *lease; /* NULL: none, it has ended, or it is lost */
+	bool lease_lost;     /* it is killed for it */
+	struct container_queue *lease_queue; /* what it stands in; NULL: none */
+	TAILQ_ENTRY(container) lease_link;
 	struct task init;
 	struct task *execs;
 	size_t n_execs;	     /* live ones */

@@ -17,6 +17,7 @@
 #include "daemon/core_parts.h"
 #include "daemon/event_ring.h"
 #include "daemon/events.h"
+#include "daemon/lease.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/park.h"
@@ -70,6 +71,7 @@ spawner_on_connected(struct daemon *daemon)
 	daemon->core->n_connects++;
 	restore_adopt(daemon);
 	store_on_spawner(daemon);
+	lease_on_spawner(daemon);
 	if (daemon->server)
 		server_ask_again(daemon->server);
 	if (spawner_send_small(daemon->spawner, &ping) < 0)
@@ -214,6 +216,8 @@ core_new_parts(struct daemon *daemon)
 
 	r = park_new(daemon, &daemon->core->park);
 	if (r == 0)
+		r = leases_new(daemon, &daemon->core->leases);
+	if (r == 0)
 		r = container_table_new(&daemon->containers);
 	if (r == 0)
 		r = subscribers_new(&daemon->subscribers);
@@ -283,6 +287,7 @@ core_deinit(struct daemon *daemon)
 	/* parked calls die with the server; only their memory is left */
 	daemon->core->park = park_free(daemon->core->park);
 	daemon->containers = container_table_free(daemon->containers);
+	daemon->core->leases = leases_free(daemon->core->leases);
 	daemon->subscribers = subscribers_free(daemon->subscribers);
 	daemon->events = event_log_free(daemon->events);
 	daemon->records = record_store_free(daemon->records);

@@ -11,11 +11,13 @@
 #include "lib/table.h"
 
 struct container;
+struct leases;
 struct park;
 struct watch;
 
 struct core {
 	struct park *park;
+	struct leases *leases;
 	struct table
 		launches; /* call id -> start.c's calls awaiting their fds */
 	void (*on_ready)(struct daemon *daemon);

@@ -23,7 +23,7 @@ static const struct {
 } deciders[] = {
 	{ "attest", "spawner" },      { "cgroup", "spawner" },
 	{ "clone-relay", "spawner" }, { "map-check", "mapper" },
-	{ "gate", "nsexecd" },
+	{ "gate", "nsexecd" },	      { "lease", "nsexecd" },
 };
 
 static const char *
@@ -396,6 +396,9 @@ explain_build(const struct plan *plan, const struct plan_input *input,
 	say_mounts(ret, boot);
 	say_process(ret, boot);
 	say_exec(ret, boot);
+	if (input->leased)
+		say(ret, "daemon", "lease",
+		    "kill it when the connection that holds its lease closes");
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "daemon/container_table.h"
 #include "daemon/core_parts.h"
 #include "daemon/identity.h"
+#include "daemon/lease.h"
 #include "daemon/quota.h"
 #include "daemon/start_part.h"
 #include "lib/fd.h"
@@ -152,6 +153,17 @@ start_deinit(struct daemon *daemon)
 	table_deinit(&daemon->core->launches);
 }
 
+/* Nobody takes these: who sent them shall not wait for an answer there. */
+static void
+drop_channel(struct daemon *daemon, const struct launch *launch)
+{
+	fd_auto int fd = -1;
+
+	if (launch->spec->has_fd_token)
+		fd = fdchan_take(daemon->server, &launch->caller,
+				 launch->spec->fd_token);
+}
+
 /* true: the key is known and the call is answered or parked. */
 static bool
 repeated(struct daemon *daemon, const struct launch *launch)
@@ -181,6 +193,10 @@ repeated(struct daemon *daemon, const struct launch *launch)
 				"make a new key to start it again");
 	else if (container->init.failure)
 		error = *container->init.failure;
+	else if (launch->spec->has_lease &&
+		 lease_change(container, launch->spec->lease,
+			      launch->caller.peer_id) < 0)
+		(void)start_out_of_memory(&error);
 	else
 		return park_late(&container->init, launch->kind,
 				 launch->call_id);
@@ -213,6 +229,7 @@ start_take(struct daemon *daemon, const struct start_call *call,
 		return;
 	}
 	if (repeated(daemon, launch)) {
+		drop_channel(daemon, launch);
 		launch_free(launch);
 		return;
 	}

@@ -66,9 +66,11 @@ libnsx_daemon_la_SOURCES += \
 	daemon/handover_record.c daemon/handover_record.h \
 	daemon/id_block.c daemon/id_block.h \
 	daemon/launch.c \
+	daemon/lease.c daemon/lease.h \
 	daemon/mapping.c daemon/mapping.h \
 	daemon/methods.c daemon/methods.h daemon/methods_control.c \
 	daemon/methods_metrics.c \
+	daemon/methods_lease.c \
 	daemon/methods_query.c daemon/methods_start.c \
 	daemon/metrics.c daemon/metrics.h \
 	daemon/metrics_text.c daemon/metrics_text.h \

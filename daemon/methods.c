@@ -101,6 +101,16 @@ const struct rpc_method rpc_methods[] = {
 	  .acts = true,
 	  .frame_max = SMALL_FRAME,
 	  .fn = method_cancel },
+	/*
+	 * Of one's own leases alone, and nothing that the connection which
+	 * named one at the start did not have: no right of its own.
+	 */
+	{ .name = "Lease",
+	  .verb = POLICY_VERB_VERSION,
+	  TYPES(lease),
+	  .acts = true,
+	  .frame_max = SMALL_FRAME,
+	  .fn = method_lease },
 	{ .name = "Explain",
 	  .verb = POLICY_VERB_EXPLAIN,
 	  TYPES(explain),

@@ -28,6 +28,7 @@ METHOD(method_signal);
 METHOD(method_processes);
 METHOD(method_delete);
 METHOD(method_cancel);
+METHOD(method_lease);
 METHOD(method_explain);
 METHOD(method_metrics);
 METHOD(method_next_events);

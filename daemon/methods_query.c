@@ -313,6 +313,7 @@ explain(struct daemon *daemon, uint64_t call_id,
 		.identity = caller->identity,
 		.container = spec->id[0] ? spec->id : "explained",
 		.gate = GATE_NAMED,
+		.leased = spec->has_lease,
 	};
 	struct explanation explanation = { .n_steps = 0 };
 	ProtobufCBinaryData bootstrap = { 0, NULL };

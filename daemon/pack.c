@@ -22,6 +22,10 @@ exit_pack(const struct task_exit *exit, struct exit_packed *ret)
 		status->unknown = true;
 		return;
 	}
+	if (exit->lease_lost) {
+		status->has_reason = true;
+		status->reason = NSEXEC__V1__EXIT_REASON__EXIT_LEASE;
+	}
 	status->has_oom_kills = true;
 	status->oom_kills = exit->oom_kills;
 	if (WIFEXITED(exit->wait_status)) {
@@ -134,6 +138,7 @@ info_pack(const struct container *container, struct info_packed *ret)
 	info->has_cgroup = true;
 	info->cgroup.data = (uint8_t *)ret->cgroup;
 	info->cgroup.len = strlen(ret->cgroup);
+	info->has_leased = info->leased = container->has_lease;
 	info->n_labels = container->n_labels;
 	info->labels = container->labels;
 	info_pack_task(&container->init, ret);

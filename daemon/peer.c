@@ -176,6 +176,8 @@ peer_close(struct peer *peer)
 	fd_close(&peer->fd);
 	while ((call = LIST_FIRST(&peer->calls)))
 		call_abandon(call);
+	if (server->config.closed && !server->draining)
+		server->config.closed(server->daemon, peer->caller.peer_id);
 	peer_forget_large(peer);
 	peer_unqueue(peer, peer->queued);
 	server_leave_turns(server, peer);

@@ -25,6 +25,7 @@ struct plan_input {
 	struct id_block block;		 /* for IDMAP_AUTO_PRIVATE */
 	const char *container;		 /* id */
 	enum bootstrap_gate gate;
+	bool leased;		/* told by explain, planned by nobody */
 	pid_t target_pid;	/* EXEC: init of the container */
 	bool target_has_userns; /* EXEC: it is in another user namespace */
 };

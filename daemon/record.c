@@ -111,6 +111,8 @@ record_exit_fill(const struct task_exit *from, Nsexec__Record__Exit *to)
 	to->has_realtime_ns = to->has_oom_kills = true;
 	to->realtime_ns = from->realtime_ns;
 	to->oom_kills = from->oom_kills;
+	to->has_lease_lost = true;
+	to->lease_lost = from->lease_lost;
 }
 
 void
@@ -196,6 +198,13 @@ container_fill(const struct container *container, Nsexec__Record__Task *to)
 						 (uint8_t *)container->key };
 		to->hash = container->hash;
 	}
+	if (container->has_lease) {
+		to->has_lease = to->has_lease_lost = true;
+		to->lease = (ProtobufCBinaryData){
+			SPEC_LEASE_SIZE, (uint8_t *)container->lease_token
+		};
+		to->lease_lost = container->lease_lost;
+	}
 	if (container->ended_ns) {
 		to->has_ended_boottime_ns = true;
 		to->ended_boottime_ns = container->ended_ns;
@@ -250,6 +259,8 @@ record_task_is_sound(const Nsexec__Record__Task *record)
 	if (record->pid < 0 || record->gate > GATE_NAMED)
 		return false;
 	if (record->has_key && record->key.len != SPEC_KEY_SIZE)
+		return false;
+	if (record->has_lease && record->lease.len != SPEC_LEASE_SIZE)
 		return false;
 	return (record->n_namespaces == 0 || record->n_namespaces == 8) &&
 	       (record->n_join_owners == 0 || record->n_join_owners == 8);
@@ -325,6 +336,7 @@ record_exit_restore(const Nsexec__Record__Exit *from, struct task_exit *to)
 	to->rusage.max_rss_kib = from->max_rss_kib;
 	to->realtime_ns = from->realtime_ns;
 	to->oom_kills = from->oom_kills;
+	to->lease_lost = from->lease_lost;
 }
 
 static int
@@ -349,6 +361,11 @@ container_restore(const Nsexec__Record__Task *record,
 		memcpy(container->key, record->key.data, SPEC_KEY_SIZE);
 		container->hash = record->hash;
 	}
+	container->has_lease = record->has_lease;
+	if (record->has_lease)
+		memcpy(container->lease_token, record->lease.data,
+		       SPEC_LEASE_SIZE);
+	container->lease_lost = record->lease_lost;
 	container->command = record->command.len
 				     ? strndup((char *)record->command.data,
 					       record->command.len)

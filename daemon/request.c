@@ -349,6 +349,21 @@ part_network_and_signal(struct part *part,
 }
 
 static int
+part_lease(struct part *part, const Nsexec__V1__ContainerSpec *from)
+{
+	struct spec *spec = part->spec;
+
+	if (!from->has_lease)
+		return 0;
+	if (from->lease.len != SPEC_LEASE_SIZE)
+		return part_refuse(part, "must be 16 bytes",
+				   "make it of 16 random bytes", "spec.lease");
+	spec->has_lease = true;
+	memcpy(spec->lease, from->lease.data, SPEC_LEASE_SIZE);
+	return 0;
+}
+
+static int
 part_container(struct part *part, const Nsexec__V1__ContainerSpec *from)
 {
 	int r;
@@ -376,6 +391,8 @@ part_container(struct part *part, const Nsexec__V1__ContainerSpec *from)
 		r = part_process(part, from->process, "spec.process");
 	if (r == 0)
 		r = part_labels(part, from);
+	if (r == 0)
+		r = part_lease(part, from);
 	return r;
 }
 
@@ -446,9 +463,9 @@ part_envelope(struct part *part, const struct envelope *from)
 }
 
 /*
- * The request's own bytes, packed again, as a number for its key. Without the
- * token, which names the channel of one attempt: another attempt has another;
- * and whether it is traced makes no other start of it.
+ * A request's own bytes, packed again, as a number for its key: without what
+ * another attempt has anew, the token of its channel and its lease; and whether
+ * it is traced makes no other start of it.
  */
 static int
 request_hash(struct part *part, const ProtobufCMessage *message)
@@ -481,7 +498,8 @@ request_create(const Nsexec__V1__CreateRequest *request, struct spec *spec,
 {
 	struct part part = { spec, error };
 	struct envelope envelope = ENVELOPE(request);
-	Nsexec__V1__CreateRequest same = *request;
+	Nsexec__V1__CreateRequest plain = *request;
+	Nsexec__V1__ContainerSpec plain_spec;
 	int r;
 
 	envelope.has_key = request->has_key;
@@ -489,11 +507,13 @@ request_create(const Nsexec__V1__CreateRequest *request, struct spec *spec,
 	r = part_envelope(&part, &envelope);
 	if (r == 0)
 		r = part_container(&part, request->spec);
-	same.has_fd_token = false;
-	same.has_trace = false;
-	if (r == 0 && spec->has_key)
-		r = request_hash(&part, &same.base);
-	return r;
+	if (r < 0 || !spec->has_key)
+		return r;
+	plain_spec = *request->spec;
+	plain_spec.lease.len = 0;
+	plain.spec = &plain_spec;
+	plain.has_fd_token = plain.has_trace = false;
+	return request_hash(&part, &plain.base);
 }
 
 int
@@ -502,7 +522,8 @@ request_run(const Nsexec__V1__RunRequest *request, struct spec *spec,
 {
 	struct part part = { spec, error };
 	struct envelope envelope = ENVELOPE(request);
-	Nsexec__V1__RunRequest same = *request;
+	Nsexec__V1__RunRequest plain = *request;
+	Nsexec__V1__ContainerSpec plain_spec;
 	int r;
 
 	envelope.has_key = request->has_key;
@@ -510,11 +531,13 @@ request_run(const Nsexec__V1__RunRequest *request, struct spec *spec,
 	r = part_envelope(&part, &envelope);
 	if (r == 0)
 		r = part_container(&part, request->spec);
-	same.has_fd_token = false;
-	same.has_trace = false;
-	if (r == 0 && spec->has_key)
-		r = request_hash(&part, &same.base);
-	return r;
+	if (r < 0 || !spec->has_key)
+		return r;
+	plain_spec = *request->spec;
+	plain_spec.lease.len = 0;
+	plain.spec = &plain_spec;
+	plain.has_fd_token = plain.has_trace = false;
+	return request_hash(&part, &plain.base);
 }
 
 int

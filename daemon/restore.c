@@ -21,6 +21,7 @@
 #include "daemon/container_table.h"
 #include "daemon/core_parts.h"
 #include "daemon/events.h"
+#include "daemon/lease.h"
 #include "daemon/log.h"
 #include "daemon/quota.h"
 #include "daemon/record_event.h"
@@ -127,6 +128,7 @@ restore_init(struct daemon *daemon, const Nsexec__Record__Task *record)
 	    key_add(daemon->containers, container, SIZE_MAX) < 0)
 		container->has_key = false;
 	restore_state(daemon, &container->init, record);
+	lease_restore(container);
 }
 
 static void

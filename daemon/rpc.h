@@ -132,6 +132,11 @@ struct server_config {
 		       const struct error *error);
 	/* rpc_stream_drained, or a test's. */
 	void (*stream_drained)(struct daemon *daemon, uint64_t call_id);
+	/*
+	 * A connection is over, and not because nsexecd ends; NULL: not wanted.
+	 * Must not use the server.
+	 */
+	void (*closed)(struct daemon *daemon, uint64_t peer_id);
 };
 struct loop;
 must_check int server_new(struct loop *loop, struct daemon *daemon,

@@ -381,6 +381,7 @@ server_free(struct server *server)
 
 	if (!server)
 		return NULL;
+	server->draining = true; /* it is we who close them */
 	while ((peer = LIST_FIRST(&server->all)))
 		peer_close(peer);
 	while ((peer = TAILQ_FIRST(&server->dead)))

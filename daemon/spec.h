@@ -17,6 +17,7 @@
 
 #define SPEC_ID_MAX 64
 #define SPEC_KEY_SIZE 16
+#define SPEC_LEASE_SIZE 16
 #define SPEC_TIMEOUT_MS 30000u
 
 /* Id maps as asked for: rows are filled for IDMAP_EXPLICIT only. */
@@ -48,7 +49,9 @@ struct spec {
 
 	bool has_key;
 	uint8_t key[SPEC_KEY_SIZE];
-	uint64_t hash; /* of the whole request, if has_key */
+	uint64_t hash; /* of what the request asks for, if has_key */
+	bool has_lease;
+	uint8_t lease[SPEC_LEASE_SIZE];
 	bool has_fd_token;
 	uint8_t fd_token[16];
 	uint32_t timeout_ms;

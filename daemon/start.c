@@ -13,6 +13,7 @@
 
 #include "daemon/container_table.h"
 #include "daemon/identity.h"
+#include "daemon/lease.h"
 #include "daemon/log.h"
 #include "daemon/quota.h"
 #include "daemon/record_store.h"
@@ -89,6 +90,8 @@ container_fill(struct daemon *daemon, const struct rpc_caller *caller,
 	container->has_key = spec->has_key;
 	memcpy(container->key, spec->key, SPEC_KEY_SIZE);
 	container->hash = spec->hash;
+	container->has_lease = spec->has_lease;
+	memcpy(container->lease_token, spec->lease, SPEC_LEASE_SIZE);
 	container->has_userns =
 		(spec->boot.clone_flags | spec->join_flags) & CLONE_NEWUSER;
 }
@@ -176,7 +179,11 @@ start_container(struct daemon *daemon, const struct launch *launch,
 	r = container_insert(daemon, container, error);
 	if (r < 0)
 		return r;
-	r = start_begin(&container->init, parcel, spec, error);
+	if (container->has_lease &&
+	    lease_join(container, launch->caller.peer_id) < 0)
+		r = start_out_of_memory(error);
+	else
+		r = start_begin(&container->init, parcel, spec, error);
 	if (r < 0) {
 		owner_counts(daemon->containers, container->owner)->live--;
 		container_remove(daemon->containers, container);

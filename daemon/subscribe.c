@@ -488,6 +488,8 @@ filter_build(struct reader *reader, const Nsexec__V1__EventsRequest *request,
 		if (reader->cursor > last + 1)
 			reader->cursor = last + 1;
 	}
+	if (request->has_snapshot && request->snapshot)
+		reader->behind = true;
 	return filter_containers(reader, request, error);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "daemon/task.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -12,6 +13,7 @@
 #include "daemon/audit.h"
 #include "daemon/container_table.h"
 #include "daemon/events.h"
+#include "daemon/lease.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 #include "daemon/park.h"
@@ -74,6 +76,7 @@ record_end(struct task *task)
 	if (task->restored && task->terminal.owner)
 		return;
 	if (task_is_init(task)) {
+		lease_leave(container);
 		container->ended_ns = clock_ns(CLOCK_BOOTTIME);
 		owner = owner_counts(daemon->containers, container->owner);
 		if (owner) {
@@ -114,6 +117,10 @@ task_exit(struct task *task, const struct task_exit *exit)
 {
 	task->exit = *exit;
 	task->exit.present = true;
+	/* If it had not ended by itself just before. */
+	task->exit.lease_lost = task->container->lease_lost && !exit->unknown &&
+				WIFSIGNALED(exit->wait_status) &&
+				WTERMSIG(exit->wait_status) == SIGKILL;
 	task->exit.realtime_ns = clock_ns(CLOCK_REALTIME);
 	task->state = TASK_ENDED;
 	task->ended_ms = clock_boottime_ms();
@@ -152,6 +159,8 @@ task_fail_died(struct task *task, const struct op_message *msg)
 				   "repeat the request");
 		error.retryable = true;
 	}
+	if (task->container->lease_lost)
+		lease_error(&error, task->container);
 	task_fail(task, &error);
 }
 

@@ -20,6 +20,7 @@
 #include "daemon/confine.h"
 #include "daemon/core.h"
 #include "daemon/handover.h"
+#include "daemon/lease.h"
 #include "daemon/loop.h"
 #include "daemon/metrics.h"
 #include "daemon/notify.h"
@@ -207,6 +208,7 @@ worker_open(struct worker *worker, struct notify_fds *sockets)
 		.service = "nsexec.v1.Nsexec",
 		.methods = rpc_methods,
 		.stream_drained = rpc_stream_drained,
+		.closed = lease_on_closed,
 	};
 	const struct store_fds stored = { fd_steal(&sockets->ring),
 					  fd_steal(&sockets->handover) };
