@@ -18,6 +18,7 @@
 #include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/util.h"
+#include "proto/ttrpc_frame.h"
 
 int
 call_new(struct nsexec_call **ret)
@@ -62,6 +63,24 @@ call_finish(struct nsexec_call *call, int result)
 		call->fn(call, call->data);
 }
 
+int
+call_set_request(struct nsexec_call *call, const Ttrpc__Request *envelope)
+{
+	const size_t size = ttrpc__request__get_packed_size(envelope);
+	uint8_t *request;
+
+	if (size > TTRPC_DATA_MAX)
+		return -EMSGSIZE;
+	request = malloc(size);
+	if (!request)
+		return -ENOMEM;
+	free(call->request);
+	ttrpc__request__pack(envelope, request);
+	call->request = request;
+	call->request_size = size;
+	return 0;
+}
+
 static void
 call_drop_event(struct nsexec_call *call)
 {
@@ -70,8 +89,10 @@ call_drop_event(struct nsexec_call *call)
 	call->events = event->next;
 	if (!call->events)
 		call->events_end = &call->events;
-	if (call->queue_owner)
+	if (call->queue_owner) {
 		call->queue_owner->n_queued--;
+		watch_update(call->queue_owner);
+	}
 	free(event);
 }
 
@@ -84,7 +105,9 @@ nsexec_call_free(struct nsexec_call *call)
 	while (call->events)
 		call_drop_event(call);
 	fd_close(&call->fd_channel);
-	held_free(call->held);
+	nsexec_call_free(call->probe);
+	free(call->channel);
+	free(call->request);
 	free(call->error);
 	free(call->failed_trace);
 	free(call->payload);
@@ -100,6 +123,7 @@ call_queue_event(struct nsexec_call *call, const uint8_t *data, size_t size)
 	if (!event)
 		return -ENOMEM;
 	event->next = NULL;
+	event->noted = false;
 	event->size = size;
 	if (size)
 		memcpy(event->data, data, size);
@@ -107,6 +131,24 @@ call_queue_event(struct nsexec_call *call, const uint8_t *data, size_t size)
 	call->events_end = &event->next;
 	call->queue_owner->n_queued++;
 	return 0;
+}
+
+void
+call_note_events(struct nsexec_call *call)
+{
+	Nsexec__V1__Event *message;
+
+	for (struct queued_event *event = call->events; event;
+	     event = event->next) {
+		if (event->noted)
+			continue;
+		message = nsexec__v1__event__unpack(NULL, event->size,
+						    event->data);
+		if (message)
+			call_note_event(call, message);
+		nsexec__v1__event__free_unpacked(message, NULL);
+		event->noted = true;
+	}
 }
 
 void
@@ -172,19 +214,21 @@ call_unpack(const struct nsexec_call *call,
 static int
 conn_wait(struct nsexec *nsexec, int64_t deadline)
 {
-	struct pollfd poll_fd = { .fd = nsexec_fd(nsexec),
-				  .events = nsexec_poll_events(nsexec) };
-	int64_t left = deadline - clock_boottime_ms();
-	int r;
+	const bool sending = nsexec->out.start != nsexec->out.end;
+	struct pollfd poll_fd = { .fd = nsexec->fd, /* -1: only the time */
+				  .events =
+					  sending ? POLLIN | POLLOUT : POLLIN };
+	const int64_t wake = resume_wake_ms(nsexec);
+	const int64_t until = wake < deadline ? wake : deadline;
+	int64_t left = until - clock_boottime_ms();
 
 	if (left < 0)
 		left = 0;
-	r = poll(&poll_fd, 1, deadline == INT64_MAX ? -1 : (int)left);
-	if (r < 0)
+	if (poll(&poll_fd, 1, until == INT64_MAX ? -1 : (int)left) < 0)
 		return errno == EINTR ? 0 : -errno;
-	if (r == 0)
-		return -ETIMEDOUT;
-	return 0;
+	return poll_fd.revents == 0 && clock_boottime_ms() >= deadline
+		       ? -ETIMEDOUT
+		       : 0;
 }
 
 /* One turn of a blocking wait: 0 or -ETIMEDOUT, -ENOBUFS, a broken one's. */
@@ -195,13 +239,13 @@ conn_turn(struct nsexec *nsexec, int64_t deadline)
 
 	if (nsexec->n_queued >= CONN_MAX_QUEUED)
 		return -ENOBUFS;
+	if (nsexec->broken)
+		return nsexec->broken;
 	/* Nothing to send and no deadline: the read itself may wait. */
 	if (deadline == INT64_MAX && nsexec->out.start == nsexec->out.end &&
-	    !nsexec->broken) {
+	    !nsexec->resuming) {
 		r = conn_read(nsexec, true);
-		if (r < 0)
-			conn_break(nsexec, r);
-		return r;
+		return r < 0 ? conn_failed(nsexec, r) : r;
 	}
 	r = conn_wait(nsexec, deadline);
 	if (r < 0)
@@ -233,6 +277,7 @@ int
 nsexec_next_event(struct nsexec_call *stream, struct nsexec_event **ret)
 {
 	Nsexec__V1__Event *message;
+	bool noted;
 
 	if (!stream->events) {
 		if (!stream->done)
@@ -241,9 +286,12 @@ nsexec_next_event(struct nsexec_call *stream, struct nsexec_event **ret)
 	}
 	message = nsexec__v1__event__unpack(NULL, stream->events->size,
 					    stream->events->data);
+	noted = stream->events->noted;
 	call_drop_event(stream);
 	if (!message)
 		return -EBADMSG;
+	if (!noted)
+		call_note_event(stream, message);
 	return event_take_message(message, ret);
 }
 

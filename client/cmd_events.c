@@ -2,14 +2,12 @@
 /*
  * events: the stream, or with --no-follow what there is by now.
  *
- * Following survives a restart of the daemon: it subscribes again from the
- * last (epoch, seq) that was printed, so nothing is printed twice and what was
- * lost is announced by the daemon as a gap.
+ * Following survives a restart of the daemon (client/resume.c): nothing is
+ * printed twice, and what was lost is announced by the daemon as a gap.
  */
 #include "config.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +21,6 @@
 
 #define MAX_FILTERS 64
 #define BATCH_SIZE 256u
-#define RECONNECT_MS 10000
-#define RECONNECT_STEP_MS 100
 
 enum {
 	KEY_FROM = 0x2500,
@@ -252,27 +248,14 @@ print_past(struct events_opts *opts)
 	return status;
 }
 
+/* Until it fails: the library takes the stream up again by itself. */
 static int
-reconnect(struct ctl *ctl)
-{
-	const int64_t end = clock_boottime_ms() + RECONNECT_MS;
-	int r;
-
-	ctl->nsexec = nsexec_close(ctl->nsexec);
-	while ((r = nsexec_connect(ctl->host, &ctl->nsexec)) < 0 &&
-	       clock_boottime_ms() < end)
-		(void)poll(NULL, 0, RECONNECT_STEP_MS);
-	return r;
-}
-
-/* Until the stream ends: 0 it may be taken up again, else a status. */
-static int
-print_stream(struct events_opts *opts)
+follow(struct events_opts *opts)
 {
 	const struct nsexec_filter filter = filter_from(opts);
 	struct nsexec_call *stream = NULL;
 	struct nsexec_event *event;
-	int r, status = 0;
+	int r;
 
 	r = nsexec_events_open(opts->ctl->nsexec, &filter, &stream);
 	while (r >= 0) {
@@ -280,25 +263,9 @@ print_stream(struct events_opts *opts)
 		if (r >= 0)
 			print_event(opts, event);
 	}
-	if (r == -EREMOTEIO || r == -EBADMSG || r == -ENOMEM)
-		status = ctl_report_call(opts->ctl, r, stream);
+	r = ctl_report_call(opts->ctl, r, stream);
 	nsexec_call_free(stream);
-	return status;
-}
-
-static int
-follow(struct events_opts *opts)
-{
-	int status, r;
-
-	for (;;) {
-		status = print_stream(opts);
-		if (status)
-			return status;
-		r = reconnect(opts->ctl);
-		if (r < 0)
-			return ctl_report_call(opts->ctl, -ECONNRESET, NULL);
-	}
+	return r;
 }
 
 static const struct argp_option options[] = {

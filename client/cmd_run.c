@@ -175,6 +175,8 @@ run(struct start_opts *opts)
 		.want_pidfd = opts->pidfd_socket != NULL,
 		.forward = !opts->no_forward && !opts->detach,
 		.timeout_ms = opts->timeout_ms,
+		.own_key = !opts->has_key,
+		.name = opts->name,
 	};
 	char id[FOREGROUND_ID_MAX];
 	int status, r;
@@ -193,7 +195,9 @@ run(struct start_opts *opts)
 	if (status == 0)
 		status = follow(opts, &foreground);
 	else if (foreground.failed_late)
-		delete_record(opts, opts->name ? opts->name : id);
+		delete_record(opts, opts->name ? opts->name
+					       : foreground_key_text(
+							 &foreground, id));
 	foreground_deinit(&foreground);
 	return status;
 }
@@ -208,6 +212,9 @@ run_parsed(struct start_opts *opts)
 		status = ctl_connect(ctl);
 		return status ? status : explain_print(ctl, opts->spec);
 	}
+	if (opts->detach && opts->lease)
+		return ctl_usage(ctl, "--lease needs the foreground: it ends "
+				      "with our connection");
 	if (opts->detach && opts->timeout_ms)
 		return ctl_usage(ctl, "--timeout needs the foreground: it is "
 				      "we who keep the time");
@@ -270,6 +277,9 @@ cmd_create(struct ctl *ctl, int argc, char **argv)
 	struct start_opts opts;
 	int status = start_opts_parse(&opts, ctl, argc, argv);
 
+	if (!status && opts.lease && !opts.dry_run)
+		status = ctl_usage(ctl, "--lease belongs to run: it ends with "
+					"our connection, and create returns");
 	if (!status && (opts.detach || opts.timeout_ms || opts.mirror_signal))
 		status = ctl_usage(ctl, "-d, --timeout and --mirror-signal "
 					"belong to run: create always returns");

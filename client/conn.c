@@ -11,14 +11,11 @@
 #include "client/internal.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/util.h"
 #include "proto/ttrpc.pb-c.h"
@@ -92,7 +89,7 @@ int
 nsexec_connect(const char *address, struct nsexec **ret)
 {
 	struct sockaddr_un name;
-	socklen_t size;
+	socklen_t size = 0;
 	struct nsexec *nsexec;
 	fd_auto int fd = -1;
 	int r;
@@ -116,6 +113,11 @@ nsexec_connect(const char *address, struct nsexec **ret)
 		return -ENOMEM;
 	}
 	nsexec->fd = fd_steal(&fd);
+	nsexec->epoll_fd = nsexec->timer_fd = -1;
+	nsexec->timed_ms = INT64_MAX;
+	nsexec->address = name;
+	nsexec->address_size = size;
+	nsexec->reconnect_ms = NSEXEC_RECONNECT_MS;
 	nsexec->next_stream = 1;
 	nsexec->calls_end = &nsexec->calls;
 	*ret = nsexec;
@@ -132,7 +134,10 @@ nsexec_close(struct nsexec *nsexec)
 		call_finish(nsexec->calls, -ECANCELED);
 	}
 	nsexec->waker = nsexec_call_free(nsexec->waker);
+	nsexec->lease_call = nsexec_call_free(nsexec->lease_call);
 	fd_close(&nsexec->fd);
+	fd_close(&nsexec->epoll_fd);
+	fd_close(&nsexec->timer_fd);
 	free(nsexec->fd_path);
 	free(nsexec->in.data);
 	free(nsexec->out.data);
@@ -141,21 +146,9 @@ nsexec_close(struct nsexec *nsexec)
 }
 
 int
-nsexec_fd(const struct nsexec *nsexec)
+nsexec_fd(struct nsexec *nsexec)
 {
-	return nsexec->fd;
-}
-
-short
-nsexec_poll_events(const struct nsexec *nsexec)
-{
-	int events = 0;
-
-	if (nsexec->n_queued < CONN_MAX_QUEUED)
-		events |= POLLIN;
-	if (nsexec->out.start != nsexec->out.end)
-		events |= POLLOUT;
-	return (short)events;
+	return nsexec->broken ? -1 : watch_open(nsexec);
 }
 
 const struct nsexec_error *
@@ -171,7 +164,9 @@ conn_break(struct nsexec *nsexec, int r)
 
 	if (!nsexec->broken)
 		nsexec->broken = r;
+	nsexec->resuming = false;
 	fd_close(&nsexec->fd);
+	nsexec->watched = 0;
 	nsexec->in.start = nsexec->in.end = 0;
 	nsexec->out.start = nsexec->out.end = 0;
 	/* A callback may start calls, which fail, and free its own. */
@@ -200,6 +195,7 @@ conn_flush(struct nsexec *nsexec)
 		if (n < 0)
 			return errno == EAGAIN ? 0 : -errno;
 		out->start += (size_t)n;
+		nsexec->n_sent += (size_t)n;
 	}
 	return 0;
 }
@@ -222,16 +218,59 @@ conn_pack(const struct request *request, uint8_t **ret, size_t *ret_size)
 	return 0;
 }
 
-/* The envelope of a request, in a frame, at the end of the out buffer. */
+/* The request of a call, in a frame, at the end of the out buffer. */
 static int
-conn_put_request(struct nsexec *nsexec, const struct request *request,
-		 uint32_t stream_id)
+conn_put_request(struct nsexec *nsexec, const struct nsexec_call *call)
+{
+	const struct ttrpc_header header = {
+		.stream_id = call->stream_id,
+		.type = TTRPC_REQUEST,
+		.length = (uint32_t)call->request_size,
+		.flags = call->stream ? TTRPC_REMOTE_CLOSED : 0,
+	};
+	const size_t size = TTRPC_HEADER_SIZE + call->request_size;
+	uint8_t *to;
+	int r = buffer_reserve(&nsexec->out, size);
+
+	if (r < 0)
+		return r;
+	to = nsexec->out.data + nsexec->out.end;
+	ttrpc_header_encode(&header, to);
+	memcpy(to + TTRPC_HEADER_SIZE, call->request, call->request_size);
+	nsexec->out.end += size;
+	nsexec->n_put += size;
+	return 0;
+}
+
+int
+conn_send(struct nsexec *nsexec, struct nsexec_call *call)
+{
+	int r;
+
+	if (nsexec->broken)
+		return -ENOTCONN;
+	/* Ids must increase and never wrap (31 bits of them are usable). */
+	if (nsexec->next_stream > UINT32_MAX - 2)
+		return -EOVERFLOW;
+	call->stream_id = nsexec->next_stream;
+	r = conn_put_request(nsexec, call);
+	if (r < 0)
+		return r;
+	call->frame_end = nsexec->n_put;
+	nsexec->next_stream += 2;
+	/* A broken pipe here is reported by the next dispatch, after the
+	 * answers that may still be waiting to be read. */
+	(void)!conn_flush(nsexec);
+	watch_update(nsexec);
+	return 0;
+}
+
+/* Keep what it takes to send it, now and again. */
+static int
+call_fill(struct nsexec_call *call, const struct request *request)
 {
 	Ttrpc__Request envelope = TTRPC__REQUEST__INIT;
 	free_auto uint8_t *payload = NULL;
-	struct ttrpc_header header = { .stream_id = stream_id,
-				       .type = TTRPC_REQUEST };
-	size_t size;
 	int r;
 
 	envelope.service = (char *)SERVICE;
@@ -244,56 +283,17 @@ conn_put_request(struct nsexec *nsexec, const struct request *request,
 			return r;
 		envelope.payload.data = payload;
 	}
-	size = ttrpc__request__get_packed_size(&envelope);
-	if (size > TTRPC_DATA_MAX)
-		return -EMSGSIZE;
-	r = buffer_reserve(&nsexec->out, TTRPC_HEADER_SIZE + size);
-	if (r < 0)
-		return r;
-	header.length = (uint32_t)size;
-	header.flags = request->stream ? TTRPC_REMOTE_CLOSED : 0;
-	ttrpc_header_encode(&header, nsexec->out.data + nsexec->out.end);
-	ttrpc__request__pack(&envelope, nsexec->out.data + nsexec->out.end +
-						TTRPC_HEADER_SIZE);
-	nsexec->out.end += TTRPC_HEADER_SIZE + size;
-	return 0;
-}
-
-void
-conn_enter(struct nsexec *nsexec, struct nsexec_call *call,
-	   const struct request *request)
-{
-	call->nsexec = nsexec;
-	call->queue_owner = nsexec;
+	if (request->channel) {
+		call->channel = malloc(sizeof(*call->channel));
+		if (!call->channel)
+			return -ENOMEM;
+		*call->channel = *request->channel;
+	}
 	call->response = request->response;
 	call->stream = request->stream;
-	call->link = nsexec->calls_end;
-	*nsexec->calls_end = call;
-	nsexec->calls_end = &call->next;
-}
-
-int
-conn_send(struct nsexec *nsexec, struct nsexec_call *call,
-	  const struct request *request)
-{
-	int r;
-
-	if (nsexec->broken)
-		return -ENOTCONN;
-	/* Ids must increase and never wrap (31 bits of them are usable). */
-	if (nsexec->next_stream > UINT32_MAX - 2)
-		return -EOVERFLOW;
-	r = conn_put_request(nsexec, request, nsexec->next_stream);
-	if (r < 0)
-		return r;
-	call->stream_id = nsexec->next_stream;
-	nsexec->next_stream += 2;
-	/* A broken pipe here is reported by the next dispatch, after the
-	 * answers that may still be waiting to be read. */
-	r = conn_flush(nsexec);
-	if (r < 0)
-		nsexec->out.start = nsexec->out.end = 0;
-	return 0;
+	call->rule = resume_rule_find(request);
+	call->began_ms = clock_boottime_ms();
+	return call_set_request(call, &envelope);
 }
 
 int
@@ -308,12 +308,19 @@ conn_call(struct nsexec *nsexec, const struct request *request,
 	r = call_new(&call);
 	if (r < 0)
 		return r;
-	r = conn_send(nsexec, call, request);
+	r = call_fill(call, request);
+	call->unsent = request->later || (nsexec->resuming && !request->now);
+	if (r >= 0 && !call->unsent)
+		r = conn_send(nsexec, call);
 	if (r < 0) {
 		nsexec_call_free(call);
 		return r;
 	}
-	conn_enter(nsexec, call, request);
+	call->nsexec = nsexec;
+	call->queue_owner = nsexec;
+	call->link = nsexec->calls_end;
+	*nsexec->calls_end = call;
+	nsexec->calls_end = &call->next;
 	*ret = call;
 	return 0;
 }
@@ -323,10 +330,24 @@ conn_find(struct nsexec *nsexec, uint32_t stream_id)
 {
 	struct nsexec_call *call = nsexec->calls;
 
-	/* A held one has no id yet. */
-	while (call && (call->held || call->stream_id != stream_id))
+	/* One that waits has no id of this socket. */
+	while (call && (call->unsent || call->stream_id != stream_id))
 		call = call->next;
 	return call;
+}
+
+/*
+ * It was not done because this daemon is ending: the next one shall do it. The
+ * end of the connection follows.
+ */
+static bool
+is_drained(struct nsexec_call *call, const Ttrpc__Status *status)
+{
+	if (!call->rule || !call->nsexec->reconnect_ms)
+		return false;
+	call_take_status(call, status);
+	return call->error->retryable &&
+	       strcmp(call->error->step, "drain") == 0;
 }
 
 static int
@@ -337,6 +358,12 @@ on_response(struct nsexec_call *call, const uint8_t *data, size_t size)
 
 	if (!response)
 		return -EPROTO;
+	if (response->status && response->status->code != 0 &&
+	    is_drained(call, response->status)) {
+		call->unsent = true;
+		ttrpc__response__free_unpacked(response, NULL);
+		return 0;
+	}
 	if (response->status && response->status->code != 0) {
 		result = -EREMOTEIO;
 		call_take_status(call, response->status);
@@ -431,12 +458,14 @@ conn_read(struct nsexec *nsexec, bool block)
 int
 nsexec_dispatch(struct nsexec *nsexec)
 {
-	int r;
+	int r = 0;
 
+	resume_turn(nsexec);
 	if (nsexec->broken)
 		return nsexec->broken;
-	r = conn_flush(nsexec);
-	if (r >= 0 || r == -EPIPE) {
+	if (nsexec->fd >= 0)
+		r = conn_flush(nsexec);
+	if (nsexec->fd >= 0 && (r >= 0 || r == -EPIPE)) {
 		int read_r = 0;
 
 		if (nsexec->n_queued < CONN_MAX_QUEUED)
@@ -444,6 +473,7 @@ nsexec_dispatch(struct nsexec *nsexec)
 		r = read_r < 0 ? read_r : r;
 	}
 	if (r < 0)
-		conn_break(nsexec, r);
+		r = conn_failed(nsexec, r);
+	watch_update(nsexec);
 	return r;
 }

@@ -120,8 +120,8 @@ ctl_json_error(const struct nsexec_error *error)
 	return root;
 }
 
-/* code, signal, core, unknown, oom_kills and rusage, into an object that is
- * there. */
+/* code, signal, core, unknown, oom_kills, reason and rusage, into an object
+ * that is there. */
 static void
 set_exit(json_t *root, const struct nsexec_exit *exit)
 {
@@ -136,6 +136,10 @@ set_exit(json_t *root, const struct nsexec_exit *exit)
 	json_object_set_new(root, "core", json_boolean(exit->core));
 	json_object_set_new(root, "unknown", json_boolean(exit->unknown));
 	set_number(root, "oom_kills", exit->oom_kills);
+	json_object_set_new(root, "reason",
+			    exit->reason == NSEXEC_EXIT_LEASE
+				    ? json_string("lease")
+				    : json_null());
 	set_number(rusage, "user_us", exit->user_us);
 	set_number(rusage, "system_us", exit->system_us);
 	set_number(rusage, "max_rss_kib", exit->max_rss_kib);
@@ -186,6 +190,7 @@ ctl_json_info(const struct nsexec_info *info)
 	for (size_t i = 0; i < info->n_labels; i++)
 		json_array_append_new(labels, ctl_json_text(info->labels[i]));
 	json_object_set_new(root, "labels", labels);
+	json_object_set_new(root, "leased", json_boolean(info->leased));
 	return root;
 }
 

@@ -137,6 +137,24 @@ call_take_status(struct nsexec_call *call, const Ttrpc__Status *status)
 }
 
 void
+error_aborted(struct nsexec_error *error, int r)
+{
+	*error = (struct nsexec_error){ .code = NSEXEC_ABORTED_RESTART,
+					.errno_value = -r,
+					.retryable = true };
+	COPY(error->stage, "client");
+	COPY(error->step, "read-answer");
+	COPY(error->object, "connection to nsexecd");
+	COPY(error->rule, "the connection was lost before the answer came: "
+			  "it may have been done");
+	COPY(error->hint, "look at the state before you repeat it");
+	COPY(error->message,
+	     "the connection to nsexecd was lost before the answer came: it "
+	     "may "
+	     "have been done; look at the state before you repeat it");
+}
+
+void
 error_local(struct nsexec_error *error, int r, const char *step,
 	    const char *object)
 {

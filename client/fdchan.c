@@ -16,10 +16,12 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "client/internal.h"
 #include "lib/fd.h"
+#include "lib/sys.h"
 
 #define PIDFD_TIMEOUT_MS 2000
 
@@ -63,6 +65,36 @@ fdchan_open(const char *path, const struct fd_channel *channel, int *ret_fd)
 	return 0;
 }
 
+/*
+ * A start that was sent again was perhaps done by the first: its pidfd went to
+ * a channel that is no more. The pid may be another's by now, the inode of its
+ * pidfd never is (Linux 6.9).
+ */
+static int
+pidfd_of_answer(const struct nsexec_call *call)
+{
+	fd_auto int pidfd = -1;
+	struct nsexec_info *info = NULL;
+	struct stat st;
+	pid_t pid = 0;
+	uint64_t inode = 0;
+	int r = nsexec_call_get_info(call, &info);
+
+	if (r >= 0) {
+		pid = info->pid;
+		inode = info->pid_inode;
+	}
+	nsexec_info_free(info);
+	if (r < 0 || pid <= 0 || !inode)
+		return -EPROTO;
+	pidfd = sys_pidfd_open(pid);
+	if (pidfd < 0)
+		return pidfd;
+	if (fstat(pidfd, &st) < 0 || st.st_ino != inode)
+		return -ESRCH;
+	return fd_steal(&pidfd);
+}
+
 int
 nsexec_call_take_pidfd(struct nsexec_call *call)
 {
@@ -84,7 +116,7 @@ nsexec_call_take_pidfd(struct nsexec_call *call)
 	if (r == 0)
 		return -ETIMEDOUT;
 	n = fd_recv(channel, data, sizeof(data), &pidfd, 1, &n_fds);
-	if (n < 0)
-		return (int)n;
-	return n_fds == 1 ? pidfd : -EPROTO;
+	if (n < 0 || n_fds == 1)
+		return n < 0 ? (int)n : pidfd;
+	return call->resumed ? pidfd_of_answer(call) : -EPROTO;
 }

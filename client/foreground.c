@@ -18,8 +18,9 @@
 #include "lib/util.h"
 
 #define SECOND_INTERRUPT_MS 2000
-#define RECONNECT_MS 10000
-#define RECONNECT_STEP_MS 100
+/* A start that nsexecd's end aborted is made anew so often. */
+#define MAX_STARTS 10
+#define DELETE_MS 5000
 #define KILL_GRACE_MS 10000
 
 static void
@@ -179,32 +180,6 @@ await(struct foreground *foreground, const struct nsexec_call *call)
 	return nsexec_call_result(call);
 }
 
-static bool
-is_broken(int r)
-{
-	return r == -ECONNRESET || r == -EPIPE || r == -ENOTCONN;
-}
-
-/* The daemon went; its successor listens on the same socket. */
-static int
-reconnect(struct foreground *foreground)
-{
-	struct ctl *ctl = foreground->ctl;
-	const int64_t end = clock_boottime_ms() + RECONNECT_MS;
-	int r;
-
-	ctl->nsexec = nsexec_close(ctl->nsexec);
-	for (;;) {
-		r = nsexec_connect(ctl->host, &ctl->nsexec);
-		if (r >= 0)
-			nsexec_trace(ctl->nsexec, ctl->trace);
-		if (r >= 0 || clock_boottime_ms() >= end)
-			return r;
-		/* Signals stay in the signalfd until we are back. */
-		(void)poll(NULL, 0, RECONNECT_STEP_MS);
-	}
-}
-
 static int
 send_start(struct foreground *foreground, struct nsexec_call **ret)
 {
@@ -265,25 +240,60 @@ is_late(const struct nsexec_error *error)
 	       strcmp(error->stage, "client") != 0;
 }
 
+/*
+ * nsexecd was restarted in the middle of the set-up, which never ran: under
+ * another key it is the same start for whoever waits for it.
+ */
+static bool
+is_aborted(const struct foreground *foreground, const struct nsexec_call *call)
+{
+	const struct nsexec_error *error = nsexec_call_error(call);
+
+	return nsexec_call_result(call) == -EREMOTEIO &&
+	       error->code == NSEXEC_ABORTED_RESTART && error->retryable &&
+	       foreground->own_key && !foreground->exec_container &&
+	       !foreground->pending_signal && !foreground->timed_out;
+}
+
+/* Another key, and nothing left of the start that was aborted. */
+static int
+renew(struct foreground *foreground)
+{
+	struct nsexec *nsexec = foreground->ctl->nsexec;
+	call_auto struct nsexec_call *call = NULL;
+	char id[FOREGROUND_ID_MAX];
+	const char *old = foreground->name;
+	int r;
+
+	if (!old)
+		old = foreground_key_text(foreground, id);
+	r = nsexec_call_delete(nsexec, old, true, &call);
+	if (r >= 0)
+		(void)!nsexec_call_await(call, DELETE_MS);
+	r = nsexec_key_new(foreground->key);
+	if (r >= 0 && !foreground->name)
+		nsexec_spec_id(foreground->spec,
+			       foreground_key_text(foreground, id));
+	return r;
+}
+
 int
 foreground_start(struct foreground *foreground)
 {
 	call_auto struct nsexec_call *call = NULL;
-	uint64_t sent_us;
-	bool again;
-	int r;
+	uint64_t sent_us = 0;
+	int r, n = 0;
 
 	do {
 		call = nsexec_call_free(call);
+		r = n == 0 ? 0 : renew(foreground);
 		sent_us = ctl_trace_now();
-		r = send_start(foreground, &call);
+		if (r >= 0)
+			r = send_start(foreground, &call);
 		if (r < 0)
 			return ctl_report_call(foreground->ctl, r, NULL);
 		r = await(foreground, call);
-		/* The key makes a second Run the same Run; Exec has none. */
-		again = is_broken(r) && !foreground->exec_container &&
-			reconnect(foreground) >= 0;
-	} while (again);
+	} while (is_aborted(foreground, call) && ++n < MAX_STARTS);
 	ctl_trace_print(foreground->ctl,
 			foreground->exec_container ? "Exec" : "Run", call,
 			sent_us);
@@ -310,13 +320,9 @@ foreground_wait(struct foreground *foreground, struct nsexec_exit *ret)
 	call_auto struct nsexec_call *call = NULL;
 	int r;
 
-	do {
-		call = nsexec_call_free(call);
-		r = nsexec_call_wait(foreground->ctl->nsexec, &target, 0,
-				     &call);
-		if (r >= 0)
-			r = await(foreground, call);
-	} while (is_broken(r) && reconnect(foreground) >= 0);
+	r = nsexec_call_wait(foreground->ctl->nsexec, &target, 0, &call);
+	if (r >= 0)
+		r = await(foreground, call);
 	if (foreground->timed_out) {
 		ctl_warn(foreground->ctl, "%s after the timeout",
 			 r >= 0 ? "killed" : "cannot be killed");

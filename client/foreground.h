@@ -14,12 +14,14 @@
 
 struct foreground {
 	struct ctl *ctl;
-	const struct nsexec_spec *spec;
+	struct nsexec_spec *spec;
 	const char *exec_container; /* Exec into this one; NULL: Run */
 	bool want_pidfd;
 	bool forward;	     /* pass signals on */
 	uint64_t timeout_ms; /* 0: none; from foreground_init() on */
 	uint8_t key[16];
+	bool own_key;	  /* made for this start: another would do */
+	const char *name; /* of the container; NULL: the key is its id */
 
 	/* owned; filled in by foreground_start() */
 	char *id, *exec_id;

@@ -10,16 +10,17 @@ libnsx_client_la_SOURCES = \
 	client/conn.c \
 	client/error.c \
 	client/fdchan.c \
-	client/held.c \
 	client/internal.h \
 	client/names.c \
 	client/nsexec.h \
 	client/requests.c \
+	client/resume.c \
 	client/spec.c client/spec_parts.h \
 	client/spec_process.c \
 	client/spec_system.c \
 	client/trace.c \
-	client/unpack.c
+	client/unpack.c \
+	client/watch.c
 $(libnsx_client_la_OBJECTS): proto/nsexec.pb-c.h proto/ttrpc.pb-c.h
 
 lib_LTLIBRARIES += libnsexec.la

@@ -32,6 +32,8 @@ extern "C" {
 #define NSEXEC_DEFAULT_ADDRESS "unix:/run/nsexecd/nsexecd.sock"
 /* Descriptors per start, over stdio, joins and passed ones. */
 #define NSEXEC_MAX_FDS 32
+/* How long a lost connection is tried again by default. */
+#define NSEXEC_RECONNECT_MS 30000
 
 struct nsexec;	    /* a connection */
 struct nsexec_call; /* one request and its answer, or a stream */
@@ -110,14 +112,18 @@ int nsexec_connect(const char *address, struct nsexec **ret);
  */
 struct nsexec *nsexec_close(struct nsexec *nsexec);
 
-/* The socket, borrowed: only for poll(2). -1 once the connection broke. */
-int nsexec_fd(const struct nsexec *nsexec);
-/* POLLIN, with POLLOUT while requests wait for room in the socket. */
+/*
+ * A descriptor, borrowed, only to wait for: poll(2), select(2), epoll(7). It is
+ * the same one as long as the connection is not broken, however often the
+ * socket behind it is made anew. -1 once it broke, or no descriptor is left.
+ */
+int nsexec_fd(struct nsexec *nsexec);
+/* What to wait for there: POLLIN, or 0 while 4,096 events wait to be taken. */
 short nsexec_poll_events(const struct nsexec *nsexec);
 
 /*
  * Do the I/O that is possible without waiting; completions call back from
- * here. 0; -EPIPE, -ECONNRESET, -EPROTO, ...: the connection is unusable, all
+ * here. 0; -EPIPE, -ECONNRESET, -EPROTO, ...: the connection is broken, all
  * its calls ended with that error. Never blocks.
  */
 int nsexec_dispatch(struct nsexec *nsexec);
@@ -127,6 +133,39 @@ int nsexec_dispatch(struct nsexec *nsexec);
  * nsexec_call_get_trace() reads; false: no more.
  */
 void nsexec_trace(struct nsexec *nsexec, bool wanted);
+
+/*
+ * A connection that is lost (nsexecd was restarted, or crashed) is made again
+ * from nsexec_dispatch() and the blocking functions: at once, then after 20 ms,
+ * 40 ms and so on, at most 500 ms apart, for timeout_ms until the new nsexecd
+ * answers; then it is broken. timeout_ms: NSEXEC_RECONNECT_MS if never set;
+ * -1: for ever; 0: a loss is the end. Calls made meanwhile wait.
+ *
+ * When it answers, the leases of this connection are held again, and then each
+ * call in flight goes on, by its method:
+ *
+ *	Version State List Processes Explain	sent again
+ *	Wait			sent again, with what is left of its time
+ *	Create Run		sent again with its key, which nsexecd knows:
+ *the start is never a second one. Without a key in struct nsexec_start the
+ *library makes one.
+ *	Events			goes on behind the last event of it that came;
+ *				none is lost or told twice, and what nsexecd no
+ *				longer has is told as a gap and a snapshot
+ *	next_events		sent again if it says from where (from_seq)
+ *	Exec Start Signal	never sent again: ends with -ECONNRESET and an
+ *	Delete Cancel raw	error record of code NSEXEC_ABORTED_RESTART,
+ *				retryable, stage "client": it may have been
+ *				done. If not all of it had been sent, it was
+ *				not, and goes on too.
+ *
+ * A start whose set-up was under way when nsexecd ended is answered with
+ * NSEXEC_ABORTED_RESTART by its successor: it never ran, repeat it with another
+ * key.
+ */
+void nsexec_set_reconnect(struct nsexec *nsexec, int timeout_ms);
+/* How often that has happened. */
+unsigned int nsexec_reconnects(const struct nsexec *nsexec);
 
 /* Of the last blocking call on this connection that failed. Borrows. */
 const struct nsexec_error *nsexec_last_error(const struct nsexec *nsexec);
@@ -215,6 +254,14 @@ void nsexec_spec_name(struct nsexec_spec *spec, const char *name);
 /* "NAME=VALUE", returned in struct nsexec_info. */
 void nsexec_spec_label(struct nsexec_spec *spec, const char *label);
 
+/*
+ * The container lives no longer than the connection that starts it: it is
+ * killed when that is closed, by whatever end of this process. A restart of
+ * nsexecd is no such end if the connection is made again within 10 s
+ * (nsexec_set_reconnect()).
+ */
+void nsexec_spec_kill_on_disconnect(struct nsexec_spec *spec, bool kill);
+
 /* Namespaces; a kind that is not named is the daemon's own. */
 void nsexec_spec_new_ns(struct nsexec_spec *spec, enum nsexec_ns kind);
 void nsexec_spec_join_path(struct nsexec_spec *spec, enum nsexec_ns kind,
@@ -302,6 +349,12 @@ enum nsexec_state {
 /* "creating", "created", ...; "unknown". */
 const char *nsexec_state_name(enum nsexec_state state);
 
+/* The numbers of nsexec.v1.ExitReason: why nsexecd killed it. */
+enum nsexec_exit_reason {
+	NSEXEC_EXIT_NONE,  /* it did not */
+	NSEXEC_EXIT_LEASE, /* the connection that it was to end with closed */
+};
+
 /* How a process ended. */
 struct nsexec_exit {
 	int code;   /* 0 to 255, -1 if it did not exit */
@@ -313,6 +366,7 @@ struct nsexec_exit {
 	/* In the container's cgroup until then; 0 also where the memory
 	 * controller is not on the cgroup v2 hierarchy. */
 	uint64_t oom_kills;
+	enum nsexec_exit_reason reason;
 };
 
 struct nsexec_namespace {
@@ -336,6 +390,7 @@ struct nsexec_info {
 	const struct nsexec_error *failure; /* NULL: none */
 	const char *const *labels;
 	size_t n_labels;
+	bool leased; /* it lives no longer than a connection */
 };
 struct nsexec_info *nsexec_info_free(struct nsexec_info *info);
 
@@ -435,9 +490,9 @@ struct nsexec_target {
 
 /* How to start. All zero is fine. */
 struct nsexec_start {
-	const uint8_t
-		*key;	 /* 16 bytes: a repeated key gives the first result */
-	bool want_pidfd; /* see nsexec_call_take_pidfd() */
+	const uint8_t *key;  /* 16 bytes: a repeated key gives the first result;
+				NULL: one of the library's own */
+	bool want_pidfd;     /* see nsexec_call_take_pidfd() */
 	uint32_t timeout_ms; /* whole start; 0: the daemon's (30 s) */
 };
 
@@ -507,7 +562,7 @@ void nsexec_call_on_done(struct nsexec_call *call,
 bool nsexec_call_done(const struct nsexec_call *call);
 /*
  * 0, -EREMOTEIO (the daemon refused: nsexec_call_error()), -EINPROGRESS, or
- * why the connection failed.
+ * why the connection failed (see nsexec_set_reconnect()).
  */
 int nsexec_call_result(const struct nsexec_call *call);
 /* Filled in for every failed call; code NSEXEC_OK otherwise. Borrows. */

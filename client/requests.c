@@ -46,6 +46,7 @@ struct start_fields {
 	protobuf_c_boolean *has_send_pidfd, *has_timeout_ms;
 	uint32_t *n_fds, *timeout_ms;
 	protobuf_c_boolean *send_pidfd;
+	uint8_t own_key[16]; /* so that it may be sent again */
 	struct fd_channel channel;
 	bool wants_channel;
 };
@@ -58,9 +59,13 @@ start_fields_fill(struct start_fields *fields, const struct nsexec_spec *spec,
 
 	if (spec->status < 0)
 		return spec->status;
-	if (start && start->key && fields->key) {
+	if (fields->key) {
+		r = start && start->key ? 0 : nsexec_key_new(fields->own_key);
+		if (r < 0)
+			return r;
 		*fields->has_key = 1;
-		fields->key->data = (uint8_t *)start->key;
+		fields->key->data = start && start->key ? (uint8_t *)start->key
+							: fields->own_key;
 		fields->key->len = 16;
 	}
 	if (start && start->timeout_ms) {
@@ -91,21 +96,47 @@ start_fields_fill(struct start_fields *fields, const struct nsexec_spec *spec,
 	.has_timeout_ms = &(msg)->has_timeout_ms, .n_fds = &(msg)->n_fds, \
 	.timeout_ms = &(msg)->timeout_ms, .send_pidfd = &(msg)->send_pidfd
 
+/* What the connection holds; 0 or -errno. */
+static int
+lease_fill(struct nsexec *nsexec, const struct nsexec_spec *spec,
+	   Nsexec__V1__ContainerSpec *message)
+{
+	int r;
+
+	*message = *spec->message;
+	if (!spec->kill_on_disconnect)
+		return 0;
+	if (!nsexec->has_lease) {
+		r = nsexec_key_new(nsexec->lease);
+		if (r < 0)
+			return r;
+		nsexec->has_lease = true;
+	}
+	message->has_lease = 1;
+	message->lease.data = nsexec->lease;
+	message->lease.len = sizeof(nsexec->lease);
+	return 0;
+}
+
 /* Open the fd channel, send, and give the one to the other. */
 static int
 start_send(struct nsexec *nsexec, struct start_fields *fields,
-	   const struct request *request, bool want_pidfd,
-	   struct nsexec_call **ret)
+	   struct request *request, bool want_pidfd, struct nsexec_call **ret)
 {
 	fd_auto int channel = -1;
 	int r = 0;
 
 	if (nsexec->broken)
 		return -ENOTCONN;
-	if (fields->wants_channel)
-		r = fdchan_open(nsexec->fd_path, &fields->channel, &channel);
+	if (fields->wants_channel) {
+		request->channel = &fields->channel;
+		/* Else it is opened when the request goes out. */
+		if (!nsexec->resuming)
+			r = fdchan_open(nsexec->fd_path, &fields->channel,
+					&channel);
+	}
 	if ((r == -ENOENT || r == -ECONNREFUSED) && !nsexec->answered)
-		r = start_hold(nsexec, request, &fields->channel, ret);
+		r = start_hold(nsexec, request, ret);
 	else if (r >= 0)
 		r = conn_call(nsexec, request, ret);
 	if (r < 0)
@@ -124,7 +155,8 @@ nsexec_call_create(struct nsexec *nsexec, const struct nsexec_spec *spec,
 	struct start_fields fields = { .key = &message.key,
 				       .has_key = &message.has_key,
 				       START_FIELDS(&message) };
-	const struct request request = {
+	Nsexec__V1__ContainerSpec container;
+	struct request request = {
 		.method = "Create",
 		.message = &message.base,
 		.response = &nsexec__v1__create_response__descriptor,
@@ -134,7 +166,10 @@ nsexec_call_create(struct nsexec *nsexec, const struct nsexec_spec *spec,
 	r = start_fields_fill(&fields, spec, start);
 	if (r < 0)
 		return r;
-	message.spec = spec->message;
+	r = lease_fill(nsexec, spec, &container);
+	if (r < 0)
+		return r;
+	message.spec = &container;
 	message.has_trace = message.trace = nsexec->trace;
 	return start_send(nsexec, &fields, &request, start && start->want_pidfd,
 			  ret);
@@ -148,7 +183,8 @@ nsexec_call_run(struct nsexec *nsexec, const struct nsexec_spec *spec,
 	struct start_fields fields = { .key = &message.key,
 				       .has_key = &message.has_key,
 				       START_FIELDS(&message) };
-	const struct request request = {
+	Nsexec__V1__ContainerSpec container;
+	struct request request = {
 		.method = "Run",
 		.message = &message.base,
 		.response = &nsexec__v1__run_response__descriptor,
@@ -158,7 +194,10 @@ nsexec_call_run(struct nsexec *nsexec, const struct nsexec_spec *spec,
 	r = start_fields_fill(&fields, spec, start);
 	if (r < 0)
 		return r;
-	message.spec = spec->message;
+	r = lease_fill(nsexec, spec, &container);
+	if (r < 0)
+		return r;
+	message.spec = &container;
 	message.has_trace = message.trace = nsexec->trace;
 	return start_send(nsexec, &fields, &request, start && start->want_pidfd,
 			  ret);
@@ -171,7 +210,7 @@ nsexec_call_exec(struct nsexec *nsexec, const char *id,
 {
 	Nsexec__V1__ExecRequest message = NSEXEC__V1__EXEC_REQUEST__INIT;
 	struct start_fields fields = { START_FIELDS(&message) };
-	const struct request request = {
+	struct request request = {
 		.method = "Exec",
 		.message = &message.base,
 		.response = &nsexec__v1__exec_response__descriptor,
@@ -303,10 +342,15 @@ nsexec_call_explain(struct nsexec *nsexec, const struct nsexec_spec *spec,
 		    struct nsexec_call **ret)
 {
 	Nsexec__V1__ExplainRequest message = NSEXEC__V1__EXPLAIN_REQUEST__INIT;
+	Nsexec__V1__ContainerSpec container;
+	int r;
 
 	if (spec->status < 0)
 		return spec->status;
-	message.spec = spec->message;
+	r = lease_fill(nsexec, spec, &container);
+	if (r < 0)
+		return r;
+	message.spec = &container;
 	return SEND(nsexec, "Explain", nsexec__v1__explain_response__descriptor,
 		    &message, ret);
 }
@@ -343,9 +387,20 @@ nsexec_events_open(struct nsexec *nsexec, const struct nsexec_filter *filter,
 		.response = &nsexec__v1__event__descriptor,
 		.stream = true,
 	};
+	struct nsexec_call *probe = NULL;
+	int r = 0;
 
 	filter_fill(&message, filter);
-	return conn_call(nsexec, &request, ret);
+	/* Only new ones: of which numbers these are must be known to go on. */
+	if (!message.has_from_seq && nsexec->reconnect_ms)
+		r = stream_probe(nsexec, &probe);
+	if (r >= 0)
+		r = conn_call(nsexec, &request, ret);
+	if (r < 0)
+		nsexec_call_free(probe);
+	else if (probe)
+		stream_take_probe(*ret, probe);
+	return r;
 }
 
 int
@@ -356,6 +411,12 @@ nsexec_call_next_events(struct nsexec *nsexec,
 	Nsexec__V1__NextEventsRequest message =
 		NSEXEC__V1__NEXT_EVENTS_REQUEST__INIT;
 	Nsexec__V1__EventsRequest inner = NSEXEC__V1__EVENTS_REQUEST__INIT;
+	const struct request request = {
+		.method = "NextEvents",
+		.message = &message.base,
+		.response = &nsexec__v1__next_events_response__descriptor,
+		.once = !filter || !filter->from_seq,
+	};
 
 	filter_fill(&inner, filter);
 	message.filter = &inner;
@@ -363,7 +424,5 @@ nsexec_call_next_events(struct nsexec *nsexec,
 	message.timeout_ms = timeout_ms;
 	message.has_max_events = max_events != 0;
 	message.max_events = max_events;
-	return SEND(nsexec, "NextEvents",
-		    nsexec__v1__next_events_response__descriptor, &message,
-		    ret);
+	return conn_call(nsexec, &request, ret);
 }

@@ -116,6 +116,12 @@ nsexec_spec_mount(struct nsexec_spec *spec, const struct nsexec_mount *mount)
 }
 
 void
+nsexec_spec_kill_on_disconnect(struct nsexec_spec *spec, bool kill)
+{
+	spec->kill_on_disconnect = kill;
+}
+
+void
 nsexec_spec_parent_death_signal(struct nsexec_spec *spec, int sig)
 {
 	spec->message->has_parent_death_signal = 1;

@@ -33,6 +33,7 @@ enum {
 	KEY_KEEP,
 	KEY_RM,
 	KEY_MIRROR_SIGNAL,
+	KEY_LEASE,
 };
 
 static const struct argp_option options[] = {
@@ -47,6 +48,8 @@ static const struct argp_option options[] = {
 	{ "rm", KEY_RM, NULL, OPTION_HIDDEN, NULL, 5 },
 	{ "timeout", KEY_TIMEOUT, "TIME", 0,
 	  "Kill after this time and exit 124 (1.5, 300ms, 2m)", 5 },
+	{ "lease", KEY_LEASE, NULL, 0,
+	  "Kill it when nsexecctl ends, however (default: it goes on)", 5 },
 	{ "no-forward", KEY_NO_FORWARD, NULL, 0, "Do not pass signals on", 5 },
 	{ "forward-signals", KEY_FORWARD, NULL, 0,
 	  "Pass TERM INT HUP QUIT USR1 USR2 CONT WINCH on (the default)", 5 },
@@ -151,6 +154,10 @@ on_option(int key, char *arg, struct argp_state *state)
 		    opts->timeout_ms == 0)
 			opts_refuse(state, "--timeout", arg,
 				    "write seconds, or 300ms, 2m, 1h");
+		return 0;
+	case KEY_LEASE:
+		opts->lease = true;
+		nsexec_spec_kill_on_disconnect(opts->spec, true);
 		return 0;
 	case KEY_NO_FORWARD:
 		opts->no_forward = true;

@@ -18,7 +18,7 @@ struct start_opts {
 	struct process_opts process;
 	struct stdio_opts stdio;
 
-	bool detach, keep, no_forward, dry_run, mirror_signal;
+	bool detach, keep, no_forward, dry_run, mirror_signal, lease;
 	const char *name; /* --name or --id, whichever came last; or NULL */
 	const char *pid_file, *pidfd_socket;
 	int status_fd, info_fd; /* -1: none */

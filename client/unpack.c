@@ -42,6 +42,9 @@ exit_from_message(struct nsexec_exit *ret,
 	ret->unknown = (message->has_unknown && message->unknown) ||
 		       (ret->code < 0 && ret->signal == 0);
 	ret->realtime_ns = message->has_realtime_ns ? message->realtime_ns : 0;
+	if (message->has_reason &&
+	    message->reason == NSEXEC__V1__EXIT_REASON__EXIT_LEASE)
+		ret->reason = NSEXEC_EXIT_LEASE;
 	ret->oom_kills = message->has_oom_kills ? message->oom_kills : 0;
 	if (message->rusage) {
 		ret->user_us = message->rusage->user_us;
@@ -107,6 +110,7 @@ info_fill(struct info_block *block, Nsexec__V1__ContainerInfo *message)
 		info->command = bytes_to_text(&message->command);
 	if (message->has_cgroup)
 		info->cgroup = bytes_to_text(&message->cgroup);
+	info->leased = message->has_leased && message->leased;
 	info->labels = (const char *const *)message->labels;
 	info->n_labels = message->n_labels;
 }

@@ -15,7 +15,7 @@ spec_for(struct daemon *daemon, uint64_t call_id)
 
 	if (daemon->draining) {
 		method_refuse(daemon, call_id,
-			      &(struct refusal){ ERRCODE_OVERLOADED, "start",
+			      &(struct refusal){ ERRCODE_OVERLOADED, "drain",
 						 "nsexecd",
 						 "it is shutting down",
 						 "try again in a moment" });

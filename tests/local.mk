@@ -185,6 +185,7 @@ if HAVE_CMOCKA
 CLIENT_TESTS = \
 	tests/unit/test_client \
 	tests/unit/test_client_held \
+	tests/unit/test_client_resume \
 	tests/unit/test_ctl_words
 check_PROGRAMS += $(CLIENT_TESTS)
 TESTS += $(CLIENT_TESTS)
@@ -199,6 +200,12 @@ tests_unit_test_client_held_SOURCES = tests/unit/test_client_held.c \
 tests_unit_test_client_held_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/proto
 tests_unit_test_client_held_CFLAGS = $(UNIT_CFLAGS) $(PROTOBUF_C_CFLAGS)
 tests_unit_test_client_held_LDADD = libnsx-client.la libnsx-rpc.la \
+	libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
+tests_unit_test_client_resume_SOURCES = tests/unit/test_client_resume.c \
+	tests/unit/client_fixture.c tests/unit/client_fixture.h
+tests_unit_test_client_resume_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/proto
+tests_unit_test_client_resume_CFLAGS = $(UNIT_CFLAGS) $(PROTOBUF_C_CFLAGS)
+tests_unit_test_client_resume_LDADD = libnsx-client.la libnsx-rpc.la \
 	libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
 tests_unit_test_ctl_words_SOURCES = tests/unit/test_ctl_words.c \
 	client/ctl_words.c client/ctl_output.c client/lost_signal.c

@@ -256,7 +256,7 @@ class Requests(TestCase):
 
     def test_options_of_later_releases_are_refused_by_name(self):
         for option in ("-t", "--tty", "--seccomp=x", "--apparmor=x",
-                       "--console-socket=x", "--memory=1", "--lease"):
+                       "--console-socket=x", "--memory=1", "--init"):
             with self.subTest(option=option):
                 text = self.usage("run", option, "true")
                 self.assertIn("this release does not have", text)

@@ -253,6 +253,7 @@ broken_connection_ends_every_call(void **state)
 	struct fixture *fixture = *state;
 	struct nsexec_call *calls[3], *late = NULL;
 
+	nsexec_set_reconnect(fixture->nsexec, 0);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(nsexec_call_list(fixture->nsexec, &calls[i]),
 				 0);
@@ -391,10 +392,12 @@ static void
 stream_that_fails_gives_its_record_after_its_events(void **state)
 {
 	struct fixture *fixture = *state;
+	const struct nsexec_filter filter = { .from_seq = 1 };
 	struct nsexec_call *stream;
 	struct nsexec_event *event;
 
-	assert_int_equal(nsexec_events_open(fixture->nsexec, NULL, &stream), 0);
+	assert_int_equal(nsexec_events_open(fixture->nsexec, &filter, &stream),
+			 0);
 	fixture_event(fixture, 1, 1, 0);
 	fixture_refuse(fixture, 1, 8, NULL);
 	assert_int_equal(nsexec_await_event(stream, 5000, &event), 0);
@@ -408,10 +411,12 @@ static void
 untaken_events_stop_the_reading_and_not_the_memory(void **state)
 {
 	struct fixture *fixture = *state;
+	const struct nsexec_filter filter = { .from_seq = 1 };
 	struct nsexec_call *stream;
 	uint64_t seq = 0;
 
-	assert_int_equal(nsexec_events_open(fixture->nsexec, NULL, &stream), 0);
+	assert_int_equal(nsexec_events_open(fixture->nsexec, &filter, &stream),
+			 0);
 	while (nsexec_poll_events(fixture->nsexec) & POLLIN && seq < 100000) {
 		fixture_event(fixture, 1, ++seq, 0);
 		assert_int_equal(nsexec_dispatch(fixture->nsexec), 0);

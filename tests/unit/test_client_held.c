@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Starts on a connection that has just activated its daemon (client/held.c). */
+/* Starts on a connection that has just activated its daemon (client/resume.c). */
 #include "config.h"
 
 #include "tests/unit/client_fixture.h"
@@ -209,6 +209,7 @@ broken_or_closed_connection_ends_held_starts(void **state)
 	nsexec_close(closed);
 	assert_int_equal(nsexec_call_result(call), -ECANCELED);
 	nsexec_call_free(call);
+	nsexec_set_reconnect(fixture->nsexec, 0);
 	assert_int_equal(nsexec_call_run(fixture->nsexec, spec, NULL, &call),
 			 0);
 	fd_close(&fixture->peer);
