@@ -93,7 +93,8 @@ print_started(struct ctl *ctl, const struct nsexec_info *info)
 
 /*
  * Remove the record. Nobody can ask for a nameless one again, so its answer is
- * not awaited; a name must be free when we return.
+ * not awaited, unless nsexecd was restarted and perhaps is just now: it would
+ * go with us. A name must be free when we return.
  */
 static void
 delete_record(const struct start_opts *opts, const char *id)
@@ -103,7 +104,7 @@ delete_record(const struct start_opts *opts, const char *id)
 	if (opts->keep ||
 	    nsexec_call_delete(opts->ctl->nsexec, id, false, &call) < 0)
 		return;
-	if (opts->name)
+	if (opts->name || nsexec_reconnects(opts->ctl->nsexec))
 		(void)!nsexec_call_await(call, 5000);
 }
 

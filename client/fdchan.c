@@ -35,6 +35,12 @@ nsexec_key_new(uint8_t key[16])
 	return n == 16 ? 0 : -EIO;
 }
 
+bool
+fdchan_is_lost(int r)
+{
+	return r == -EPIPE || r == -ECONNRESET;
+}
+
 int
 fdchan_open(const char *path, const struct fd_channel *channel, int *ret_fd)
 {

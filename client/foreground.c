@@ -60,6 +60,9 @@ foreground_deinit(struct foreground *foreground)
 	fd_close(&foreground->signal_fd);
 	fd_close(&foreground->pidfd);
 	foreground->info = nsexec_info_free(foreground->info);
+	for (size_t i = 0; i < FOREGROUND_SIGNALS; i++)
+		foreground->signals[i] =
+			nsexec_call_free(foreground->signals[i]);
 	free(foreground->id);
 	free(foreground->exec_id);
 	foreground->id = foreground->exec_id = NULL;
@@ -71,10 +74,13 @@ send_signal(struct foreground *foreground, int sig, bool all)
 {
 	const struct nsexec_target target = { foreground->id,
 					      foreground->exec_id };
-	call_auto struct nsexec_call *call = NULL;
+	struct nsexec_call **slot =
+		&foreground->signals[foreground->next_signal++ %
+				     FOREGROUND_SIGNALS];
 
+	*slot = nsexec_call_free(*slot);
 	(void)!nsexec_call_signal(foreground->ctl->nsexec, &target, sig, all,
-				  &call);
+				  slot);
 }
 
 /* Nothing runs yet: a deadly signal gives the start up. */

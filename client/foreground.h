@@ -12,6 +12,8 @@
 #include "client/ctl.h"
 #include "client/nsexec.h"
 
+#define FOREGROUND_SIGNALS 8
+
 struct foreground {
 	struct ctl *ctl;
 	struct nsexec_spec *spec;
@@ -35,6 +37,9 @@ struct foreground {
 	int64_t deadline_ms;
 	int64_t last_interrupt_ms;
 	int pending_signal;
+	/* Signals under way, the newest; they may wait for nsexecd. */
+	struct nsexec_call *signals[FOREGROUND_SIGNALS];
+	unsigned int next_signal;
 	bool timed_out;
 };
 

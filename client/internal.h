@@ -57,7 +57,8 @@ struct nsexec_call {
 	size_t request_size;
 	uint64_t frame_end; /* of n_put, when it was put */
 	bool unsent;	    /* waits for the daemon's next first answer */
-	bool resumed;	    /* sent more than once, or on another connection */
+	unsigned int n_tries;
+	bool resumed; /* sent more than once, or on another connection */
 	int64_t began_ms;
 	struct fd_channel *channel; /* owned; NULL: none */
 	struct position position;   /* of a stream */
@@ -200,6 +201,8 @@ struct fd_channel {
 };
 must_check int fdchan_open(const char *path, const struct fd_channel *channel,
 			   int *ret_fd);
+/* The daemon that took the channel has just ended. */
+bool fdchan_is_lost(int r);
 
 /* spec.c: what a start needs of a description. */
 struct nsexec_spec {

@@ -135,7 +135,8 @@ start_send(struct nsexec *nsexec, struct start_fields *fields,
 			r = fdchan_open(nsexec->fd_path, &fields->channel,
 					&channel);
 	}
-	if ((r == -ENOENT || r == -ECONNREFUSED) && !nsexec->answered)
+	if (((r == -ENOENT || r == -ECONNREFUSED) && !nsexec->answered) ||
+	    (fdchan_is_lost(r) && nsexec->reconnect_ms))
 		r = start_hold(nsexec, request, ret);
 	else if (r >= 0)
 		r = conn_call(nsexec, request, ret);

@@ -32,6 +32,7 @@
 
 #define FIRST_PAUSE_MS 20
 #define LONGEST_PAUSE_MS 500
+#define MAX_TRIES 5u
 
 /* --- the table ----------------------------------------------------------- */
 
@@ -189,6 +190,8 @@ release(struct nsexec *nsexec, struct nsexec_call *call)
 	return r < 0 ? r : conn_send(nsexec, call);
 }
 
+static int wake(struct nsexec *nsexec);
+
 static struct nsexec_call *
 next_unsent(const struct nsexec *nsexec)
 {
@@ -250,6 +253,12 @@ on_awake(struct nsexec_call *waker, void *data)
 		r = release(nsexec, call);
 		if (r >= 0)
 			continue;
+		/* Gone again: our connection will know it, too. */
+		if (fdchan_is_lost(r) && call->n_tries++ < MAX_TRIES &&
+		    wake(nsexec) >= 0) {
+			call->unsent = true;
+			return;
+		}
 		call->error = calloc(1, sizeof(*call->error));
 		if (call->error)
 			error_local(call->error, r,

@@ -139,7 +139,8 @@ struct container {
 	size_t n_execs_kept; /* all in the list */
 	uint64_t ended_ns;   /* boottime, for the tombstone's age */
 	bool cgroup_gone;
-	bool deleting; /* Delete waits for the end */
+	bool deleting;	/* Delete waits for the end */
+	bool cancelled; /* killed by Cancel, behind its gate */
 	bool doomed;   /* in core's list of those to free */
 	struct container *next_doomed;
 	uint64_t last_exec;

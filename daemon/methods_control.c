@@ -262,6 +262,13 @@ METHOD(method_cancel)
 	container = method_container(daemon, call_id, caller, id, "cancel");
 	if (!container)
 		return;
+	/* The gate is open: whether it comes to run or not, it is ended. */
+	if (container->init.state == TASK_COMMITTED) {
+		container->cancelled = true;
+		task_kill(&container->init);
+		cancel_reply(daemon, call_id, true);
+		return;
+	}
 	if (container->init.state != TASK_STARTING &&
 	    container->init.state != TASK_CREATED) {
 		cancel_reply(daemon, call_id, false);

@@ -159,6 +159,10 @@ task_fail_died(struct task *task, const struct op_message *msg)
 				   "repeat the request");
 		error.retryable = true;
 	}
+	if (task->container->cancelled)
+		(void)error_set(&error, ERRCODE_CANCELLED, "start",
+				task->container->id,
+				"it was cancelled before it ran", "");
 	if (task->container->lease_lost)
 		lease_error(&error, task->container);
 	task_fail(task, &error);
