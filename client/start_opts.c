@@ -157,7 +157,6 @@ on_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_LEASE:
 		opts->lease = true;
-		nsexec_spec_kill_on_disconnect(opts->spec, true);
 		return 0;
 	case KEY_NO_FORWARD:
 		opts->no_forward = true;
@@ -214,6 +213,7 @@ apply(struct start_opts *opts)
 	struct ctl *ctl = opts->ctl;
 	int status;
 
+	nsexec_spec_kill_on_disconnect(opts->spec, opts->lease);
 	status = ns_opts_apply(ctl, &opts->ns);
 	if (!status)
 		status = map_opts_apply(ctl, &opts->maps);

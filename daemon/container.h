@@ -141,7 +141,7 @@ struct container {
 	bool cgroup_gone;
 	bool deleting;	/* Delete waits for the end */
 	bool cancelled; /* killed by Cancel, behind its gate */
-	bool doomed;   /* in core's list of those to free */
+	bool doomed;	/* in core's list of those to free */
 	struct container *next_doomed;
 	uint64_t last_exec;
 };

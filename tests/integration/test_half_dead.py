@@ -3,8 +3,8 @@
 """Starts that are given up, callers that leave, and parts that stand still.
 
 Cancel in every state, a connection that closes in every phase, deadlines, and
-stages or payloads that are stopped or wait in the kernel: each has one end,
-in time, and nobody else waits for it. More of it: test_threats_payload.py
+stages or payloads that are stopped: each has one end, in time, and nobody
+else waits for it. More of it: test_threats_payload.py
 (row 26: stages that their caller stops), test_threats_daemon.py (row 15: a
 descriptor whose close never ends), test_stuck_exec.py, test_frames.py (frames
 and fd channels that never come), test_spawner_who.py (looks).
@@ -20,7 +20,6 @@ sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 # pylint: disable=wrong-import-position
 from harness import (SLOW, TestCase, alive, all_children, main,  # noqa: E402
                      proc_state, wait_for)
-from stuck_fuse import StuckFuse  # noqa: E402
 from test_lease import LeaseCase, spec  # noqa: E402
 from ttrpc_client import RpcError  # noqa: E402
 
@@ -253,38 +252,6 @@ class Stopped(HalfDead):
         self.assertTrue(self.client.call(
             "Cancel", {"id": info["id"]})["cancelled"])
         self.nothing_ran(info["pid"], info["id"])
-
-
-STICK = ("import os, sys; f = os.open(sys.argv[1], os.O_RDONLY | "
-         "os.O_CLOEXEC); os.execv('/bin/sleep', ['sleep', '600'])")
-
-
-class Uninterruptible(StuckFuse, LeaseCase):
-    """A process that waits for a FUSE server goes when that one lets it."""
-    AUDIT = False
-
-    def test_its_lease_is_lost_and_its_end_comes_when_it_can(self):
-        self.mount_stuck_file()
-        holder = self.connect()
-        info = self.run_leased(holder, "/usr/bin/python3", "-I", "-c", STICK,
-                               os.path.join(self.mount, "stuck"))
-        self.assertEqual(self.server.stdout.readline(), b"flush\n")
-        holder.close()
-        # Nobody waits for it, and it is no other's business.
-        for _ in range(5):
-            began = time.monotonic()
-            self.ctl_ok("run", "--", "/bin/true")
-            self.assertLess(time.monotonic() - began, 2 * SLOW)
-        self.assertTrue(alive(info["pid"]))
-        # On record: who comes next knows why.
-        self.nsx.kill_nsexecd()
-        self.client = self.connect()
-        info = self.client.call("State", {"id": info["id"]})["info"]
-        self.assertEqual(info["state"], "STATE_RUNNING")
-        self.server.kill()
-        self.killed_for_lease(info["id"])
-        self.delete(info["id"])
-        wait_for(lambda: not self.nsx.cgroups(), 10, "no cgroup left")
 
 
 class Drain(TestCase):

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Starts on a connection that has just activated its daemon (client/resume.c). */
+/* Starts on a connection that has just activated its daemon (client/resume.c).
+ */
 #include "config.h"
 
 #include "tests/unit/client_fixture.h"
