@@ -146,9 +146,9 @@ void nsexec_trace(struct nsexec *nsexec, bool wanted);
  *
  *	Version State List Processes Explain	sent again
  *	Wait			sent again, with what is left of its time
- *	Create Run		sent again with its key, which nsexecd knows:
- *the start is never a second one. Without a key in struct nsexec_start the
- *library makes one.
+ *	Create Run		sent again with its key: the start is never a
+ *				second one. The library makes a key if the
+ *				caller gave none
  *	Events			goes on behind the last event of it that came;
  *				none is lost or told twice, and what nsexecd no
  *				longer has is told as a gap and a snapshot
