@@ -337,17 +337,25 @@ conn_find(struct nsexec *nsexec, uint32_t stream_id)
 }
 
 /*
- * It was not done because this daemon is ending: the next one shall do it. The
- * end of the connection follows.
+ * A nsexecd that is ending refused it (step "drain", retryable): nothing of it
+ * was done, and it waits for the successor as if it had not been sent.
  */
 static bool
-is_drained(struct nsexec_call *call, const Ttrpc__Status *status)
+is_drained(const struct nsexec_call *call)
 {
-	if (!call->rule || !call->nsexec->reconnect_ms)
-		return false;
-	call_take_status(call, status);
-	return call->error->retryable &&
+	return call->rule && call->nsexec->reconnect_ms && call->error &&
+	       call->error->retryable &&
 	       strcmp(call->error->step, "drain") == 0;
+}
+
+static void
+take_back(struct nsexec_call *call)
+{
+	free(call->error);
+	call->error = NULL;
+	free(call->failed_trace);
+	call->failed_trace = NULL;
+	call->unsent = true;
 }
 
 static int
@@ -358,12 +366,6 @@ on_response(struct nsexec_call *call, const uint8_t *data, size_t size)
 
 	if (!response)
 		return -EPROTO;
-	if (response->status && response->status->code != 0 &&
-	    is_drained(call, response->status)) {
-		call->unsent = true;
-		ttrpc__response__free_unpacked(response, NULL);
-		return 0;
-	}
 	if (response->status && response->status->code != 0) {
 		result = -EREMOTEIO;
 		call_take_status(call, response->status);
@@ -374,7 +376,10 @@ on_response(struct nsexec_call *call, const uint8_t *data, size_t size)
 		response->payload.len = 0;
 	}
 	ttrpc__response__free_unpacked(response, NULL);
-	call_finish(call, result);
+	if (result < 0 && is_drained(call))
+		take_back(call);
+	else
+		call_finish(call, result);
 	return 0;
 }
 

@@ -160,6 +160,22 @@ lease_new(struct leases *leases, uid_t owner, const uint8_t *token,
 	return 0;
 }
 
+size_t
+lease_held(const struct daemon *daemon, uint64_t peer_id,
+	   ProtobufCBinaryData *ret)
+{
+	struct holder *holder =
+		table_find(&leases_of(daemon)->holders, peer_id);
+	struct lease *lease = holder ? LIST_FIRST(&holder->leases) : NULL;
+	size_t n = 0;
+
+	for (; lease; lease = LIST_NEXT(lease, link), n++)
+		if (ret)
+			ret[n] = (ProtobufCBinaryData){ SPEC_LEASE_SIZE,
+							lease->token };
+	return n;
+}
+
 /* Containers */
 
 static void

@@ -61,6 +61,12 @@ void lease_restore(struct container *container);
 /* The spawner is there: the grace begins, kills are sent (again). */
 void lease_on_spawner(struct daemon *daemon);
 
+/*
+ * Those that a connection holds, for its hand-over: their number, and with ret
+ * the tokens themselves, lent.
+ */
+size_t lease_held(const struct daemon *daemon, uint64_t peer_id,
+		  ProtobufCBinaryData *ret);
 /* Hold an owner's lease. The number of its containers. */
 size_t lease_take(struct daemon *daemon, const struct rpc_caller *caller,
 		  const uint8_t token[SPEC_LEASE_SIZE]);

@@ -14,6 +14,7 @@
 #include "daemon/audit.h"
 #include "daemon/handover_record.h"
 #include "daemon/identity.h"
+#include "daemon/lease.h"
 #include "daemon/log.h"
 #include "daemon/park.h"
 #include "daemon/subscribe.h"
@@ -114,6 +115,22 @@ save_skip(const struct peer *peer, Nsexec__Handover__Skip *skip)
 }
 
 static int
+save_leases(const struct peer *peer, Nsexec__Handover__Peer *message)
+{
+	const struct daemon *daemon = peer->server->daemon;
+	size_t n = lease_held(daemon, peer->caller.peer_id, NULL);
+
+	if (n == 0)
+		return 0;
+	message->leases = calloc(n, sizeof(*message->leases));
+	if (!message->leases)
+		return -ENOMEM;
+	message->n_leases =
+		lease_held(daemon, peer->caller.peer_id, message->leases);
+	return 0;
+}
+
+static int
 save_fill(struct peer *peer, Nsexec__Handover__Peer *message)
 {
 	int r;
@@ -135,6 +152,8 @@ save_fill(struct peer *peer, Nsexec__Handover__Peer *message)
 	r = save_bytes(peer->in, &message->has_in, &message->in);
 	if (r == 0)
 		r = save_bytes(peer->out, &message->has_out, &message->out);
+	if (r == 0)
+		r = save_leases(peer, message);
 	return r;
 }
 
@@ -167,6 +186,7 @@ peer_save(struct peer *peer, int state_fd)
 					  &message.base);
 	for (size_t i = 0; i < message.n_calls; i++)
 		subscribe_saved_free(saved[i].message.reader);
+	free(message.leases);
 	free(message.calls);
 	free(saved);
 	return r;
@@ -267,6 +287,16 @@ restore_fill(struct peer *peer, const Nsexec__Handover__Peer *saved)
 	return r;
 }
 
+/* One that is not taken up again is lost after the grace of a restart. */
+static void
+restore_leases(struct peer *peer, const Nsexec__Handover__Peer *saved)
+{
+	for (size_t i = 0; i < saved->n_leases; i++)
+		if (saved->leases[i].len == SPEC_LEASE_SIZE)
+			(void)lease_take(peer->server->daemon, &peer->caller,
+					 saved->leases[i].data);
+}
+
 /* Who it is, from the state and from the kernel. -ENOENT: not known. */
 static int
 restore_identity(const struct server *server,
@@ -314,6 +344,7 @@ peer_restore(struct server *server, int fd, const Nsexec__Handover__Peer *saved)
 		peer->identity = identity;
 		identity_attach(identity, &peer->caller);
 		peer_count(peer, 1);
+		restore_leases(peer, saved);
 	} else {
 		peer_hold(peer);
 	}

@@ -334,6 +334,20 @@ class Restart(LeaseCase):
         self.delete(ident)
         self.delete(created)
 
+    def test_over_a_reload_the_connection_holds_it_as_before(self):
+        holder = self.connect()
+        ident = self.run_leased(holder)["id"]
+        old = self.nsx.nsexecd_pid()
+        os.kill(old, signal.SIGHUP)
+        wait_for(lambda: self.nsx.nsexecd_pid() not in (None, old) and
+                 self.nsx.answers(), 15, "a successor")
+        time.sleep(GRACE + 1)
+        info = holder.call("State", {"id": ident})["info"]
+        self.assertEqual(info["state"], "STATE_RUNNING")
+        holder.close()
+        self.killed_for_lease(ident)
+        self.delete(ident)
+
     def test_not_held_again_it_is_killed_after_the_grace(self):
         holder = self.connect()
         ident = self.run_leased(holder)["id"]
@@ -390,10 +404,10 @@ class Restart(LeaseCase):
         os.kill(spawner, signal.SIGSTOP)
         try:
             wait_for(lambda: proc_state(spawner) == "T", what="a stop")
-            holder.close()
             record = os.path.join(self.nsx.dir, "records",
                                   f"0:{info['id']}")
             size = os.path.getsize(record)
+            holder.close()
             wait_for(lambda: os.path.getsize(record) > size,
                      what="the loss on record")
             os.kill(worker, signal.SIGKILL)
