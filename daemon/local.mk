@@ -96,7 +96,7 @@ libnsx_daemon_la_SOURCES += \
 	daemon/store.c daemon/store.h \
 	daemon/store_pidfds.c daemon/store_pidfds.h \
 	daemon/subscribe.c daemon/subscribe.h daemon/subscribe_part.h \
-	daemon/subscribe_handover.c \
+	daemon/subscribe_handover.c daemon/subscribe_readers.c \
 	daemon/task.c daemon/task.h daemon/task_part.h \
 	daemon/task_end.c daemon/task_io.c \
 	daemon/trace.c daemon/trace.h \
