@@ -149,6 +149,10 @@ conn_send(struct spawner *spawner, uint64_t conn_id,
 		r = conn_queue(conn, builder, size, fd);
 		conn_update_watch(spawner, conn);
 	}
+	/* Nobody is there to be told; what he had asked for is yet to be read.
+	 */
+	if (r == -EPIPE || r == -ECONNRESET)
+		return;
 	/* An answer that cannot be given at all: without it the other side
 	 * would wait for ever, so it shall see the end instead. Shut down and
 	 * not closed here, because its own handler may be up the stack. */
@@ -215,6 +219,18 @@ conn_tell_policy(struct spawner *spawner)
 	}
 }
 
+/* The other side is gone: answers are for nobody, requests are yet to be
+ * read. */
+static void
+conn_drop_answers(struct spawner *spawner, struct conn *conn)
+{
+	while (conn->queue)
+		conn_pop(conn);
+	free(conn->listed);
+	conn->listed = NULL;
+	conn_update_watch(spawner, conn);
+}
+
 /* Give what waits to the socket, then go on with a LIST. */
 static void
 conn_flush(struct spawner *spawner, struct conn *conn)
@@ -227,6 +243,10 @@ conn_flush(struct spawner *spawner, struct conn *conn)
 			    packet->fd >= 0);
 		if (r == -EAGAIN)
 			return;
+		if (r == -EPIPE || r == -ECONNRESET) {
+			conn_drop_answers(spawner, conn);
+			return;
+		}
 		if (r < 0) {
 			conn_close(spawner, conn);
 			return;
@@ -255,8 +275,13 @@ conn_read_request(struct spawner *spawner, struct conn *conn)
 	size_t i;
 
 	memset(spawner->message, 0, NLMSG_HEADER_SIZE);
-	n = fd_recv(conn->fd, spawner->message, sizeof(spawner->message),
-		    request.fds, FD_MSG_MAX, &request.n_fds);
+	/* One that died with answers unread leaves an error that comes before
+	 * what it had asked for (unix_release_sock() of Linux): once. */
+	do
+		n = fd_recv(conn->fd, spawner->message,
+			    sizeof(spawner->message), request.fds, FD_MSG_MAX,
+			    &request.n_fds);
+	while (n == -ECONNRESET);
 	if (n == -EAGAIN)
 		return -EAGAIN;
 	if (n == 0 || (n < 0 && n != -EMSGSIZE && n != -EPROTO)) {
@@ -283,13 +308,13 @@ conn_on_event(struct spawner *spawner, void *userdata, uint32_t events)
 {
 	struct conn *conn = userdata;
 
-	if (conn->queue || conn->listed) {
-		if (events & (EPOLLERR | EPOLLHUP))
-			conn_close(spawner, conn);
-		else
-			conn_flush(spawner, conn);
+	if ((conn->queue || conn->listed) &&
+	    !(events & (EPOLLERR | EPOLLHUP))) {
+		conn_flush(spawner, conn);
 		return;
 	}
+	if (conn->queue || conn->listed)
+		conn_drop_answers(spawner, conn);
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))
 		if (conn_read_request(spawner, conn) < 0)
 			return;

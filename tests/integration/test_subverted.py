@@ -434,6 +434,33 @@ class Orders(SubvertedCase):
             self.addCleanup(self.peer.close)
             self.drop_all()
 
+    def test_orders_of_one_that_died_with_answers_unread_are_carried_out(self):
+        """What a killed nsexecd had asked for was promised to somebody."""
+        full = self.spawner.connect()
+        full.sock.settimeout(0.5)
+        sent = 0  # until answers and then requests fill the socket
+        with contextlib.suppress(TimeoutError):
+            while sent < 100000:
+                full.request(sp.PING)
+                sent += 1
+        full.close()
+        with nsexecds_uid():
+            peer = self.spawner.connect()
+        for _ in range(sent * 3 // 4):
+            peer.request(sp.PING)
+        start = sp.Start(self.caller, gate=sp.GATE_CHANNEL)
+        start.send(peer)
+        peer.close()
+        other = self.spawner.connect()
+        self.addCleanup(other.close)
+        other.call(sp.PING)  # after the end was seen
+        with nsexecds_uid():
+            self.peer = self.spawner.connect()
+        self.addCleanup(self.peer.close)
+        wait_for(self.listed, 5, "the start is listed")
+        start.close()
+        self.drop_all()
+
     def listed(self):
         pids = []
         self.peer.request(sp.LIST)
