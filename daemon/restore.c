@@ -281,6 +281,28 @@ ask_pidfd(struct task *task)
 			  task->container->id);
 }
 
+/* The pidfd comes with the entry; fd is given. */
+static void
+take_pidfd(struct task *task, int fd)
+{
+	if (task->pidfd < 0 && fd >= 0 && task_watch_pidfd(task, fd) == 0)
+		return;
+	fd_close(&fd);
+	ask_pidfd(task);
+}
+
+/* And so does what became of the process: one question less for each. */
+static void
+take_status(struct task *task, const struct op_message *entry)
+{
+	struct task_input input = { .msg = entry, .fd = -1 };
+
+	if (entry->exited && !op_has(entry, OP_ATTR_WAIT_STATUS))
+		task_ask_status(task);
+	else
+		task_dispatch(task, TASK_ON_STATUS, &input);
+}
+
 static bool
 is_same_process(const struct task *task, const struct op_message *entry)
 {
@@ -306,15 +328,17 @@ task_of_entry(struct container *container, const struct op_message *entry)
 
 /* A child that nobody wrote down: followed to be reaped, and told of. */
 static void
-adopt_stranger(struct daemon *daemon, const struct op_message *entry)
+adopt_stranger(struct daemon *daemon, const struct op_message *entry, int fd)
 {
 	struct container *container = NULL;
 	struct owner *owner = owner_counts(daemon->containers, entry->uid);
 
 	log_error("container %s: pid %u has no record, taken over as it is",
 		  entry->container, entry->pid);
-	if (!owner || container_new(&container) < 0)
+	if (!owner || container_new(&container) < 0) {
+		fd_close(&fd);
 		return;
+	}
 	task_init(&container->init, daemon, container,
 		  container_table_task_id(daemon->containers));
 	strncpy(container->id, entry->container, SPEC_ID_MAX);
@@ -327,25 +351,30 @@ adopt_stranger(struct daemon *daemon, const struct op_message *entry)
 	container->init.pid = (pid_t)entry->pid;
 	container->init.start_time = entry->start_time;
 	container->init.restored = true;
+	container->init.exited = entry->exited;
 	if (container_add(daemon->containers, container) < 0) {
+		fd_close(&fd);
 		container_free(container);
 		return;
 	}
 	owner->live++;
 	container->init.seen = daemon->core->adopt_round;
-	ask_pidfd(&container->init);
-	task_ask_status(&container->init);
+	take_pidfd(&container->init, fd);
+	take_status(&container->init, entry);
 }
 
 /* An exec child without a task: its channel is closed, it ends by itself. */
 static void
-adopt_leftover(struct container *container, const struct op_message *entry)
+adopt_leftover(struct container *container, const struct op_message *entry,
+	       int fd)
 {
 	struct daemon *daemon = container->init.daemon;
 	struct task *task = malloc(sizeof(*task));
 
-	if (!task)
+	if (!task) {
+		fd_close(&fd);
 		return;
+	}
 	task_init(task, daemon, container,
 		  container_table_task_id(daemon->containers));
 	task->exec_id[0] = '0';
@@ -356,10 +385,11 @@ adopt_leftover(struct container *container, const struct op_message *entry)
 	task->exited = entry->exited;
 	task->seen = daemon->core->adopt_round;
 	if (task_add_exec(daemon->containers, task) < 0) {
+		fd_close(&fd);
 		free(task);
 		return;
 	}
-	ask_pidfd(task);
+	take_pidfd(task, fd);
 }
 
 static void
@@ -374,7 +404,7 @@ abort_restart(struct task *task, const char *rule)
 
 /* The spawner has it: go on from what is on record. */
 static void
-adopt_task(struct task *task, const struct op_message *entry)
+adopt_task(struct task *task, const struct op_message *entry, int fd)
 {
 	if (task->restored && !task->seen && task_is_live(task))
 		task->daemon->core->n_adopted++;
@@ -383,7 +413,7 @@ adopt_task(struct task *task, const struct op_message *entry)
 	task->start_time = entry->start_time;
 	if (entry->exited)
 		task->exited = true;
-	ask_pidfd(task);
+	take_pidfd(task, fd);
 	if (task->state == TASK_STARTING && task->channel < 0) {
 		task_kill(task);
 		abort_restart(task, "nsexecd was restarted while it was set "
@@ -391,30 +421,31 @@ adopt_task(struct task *task, const struct op_message *entry)
 	} else if (task->state == TASK_ENDED) {
 		task_clean_up(task);
 	} else {
-		task_ask_status(task);
+		take_status(task, entry);
 	}
 }
 
+/* fd: its pidfd, given; or -1. */
 static void
-adopt_entry(struct daemon *daemon, const struct op_message *entry)
+adopt_entry(struct daemon *daemon, const struct op_message *entry, int fd)
 {
 	struct container *container;
 	struct task *task;
 
-	if (!op_has(entry, OP_ATTR_CONTAINER) || !op_has(entry, OP_ATTR_PID))
-		return;
-	container = container_find_id(daemon->containers, entry->uid,
-				      entry->container);
-	if (!container) {
-		if (strlen(entry->container) <= SPEC_ID_MAX)
-			adopt_stranger(daemon, entry);
+	if (!op_has(entry, OP_ATTR_CONTAINER) || !op_has(entry, OP_ATTR_PID) ||
+	    strlen(entry->container) > SPEC_ID_MAX) {
+		fd_close(&fd);
 		return;
 	}
-	task = task_of_entry(container, entry);
-	if (task)
-		adopt_task(task, entry);
+	container = container_find_id(daemon->containers, entry->uid,
+				      entry->container);
+	task = container ? task_of_entry(container, entry) : NULL;
+	if (!container)
+		adopt_stranger(daemon, entry, fd);
+	else if (task)
+		adopt_task(task, entry, fd);
 	else
-		adopt_leftover(container, entry);
+		adopt_leftover(container, entry, fd);
 }
 
 /* The spawner does not have it. */
@@ -462,12 +493,15 @@ static void
 list_on_answer(struct daemon *daemon, uint64_t id,
 	       const struct op_message *answer, int fd)
 {
+	if (answer && id == daemon->core->adopt_round &&
+	    answer->header.type == ANSWER_ENTRY) {
+		adopt_entry(daemon, answer, fd);
+		return;
+	}
 	fd_close(&fd);
 	if (!answer || id != daemon->core->adopt_round)
 		return;
-	if (answer->header.type == ANSWER_ENTRY)
-		adopt_entry(daemon, answer);
-	else if (answer->header.type == ANSWER_DONE)
+	if (answer->header.type == ANSWER_DONE)
 		list_is_done(daemon);
 	else
 		log_error("spawner: cannot list its children");

@@ -3,8 +3,12 @@
  * The connection to nsexec-spawner; see spawner_client.h.
  *
  * Order is kept: once a datagram had to be queued, everything after it is
- * queued behind it. The queue holds at most QUEUE_MAX datagrams, whose
- * descriptors are duplicates that it owns.
+ * queued behind it. With QUEUE_MAX datagrams in it the queue takes none that
+ * carry descriptors (it owns duplicates of them): starts, and whatever needs
+ * its caller's connection. What nsexecd has to ask of its own tasks it takes
+ * always: a question of that kind that is dropped is an exit that nobody hears
+ * of, and the tasks, with one or two questions each, are the bound. Ten
+ * thousand of them may end in the same moment.
  */
 #include "daemon/spawner_client.h"
 
@@ -238,7 +242,7 @@ queue_append(struct spawner_client *client,
 {
 	struct queued *entry;
 
-	if (client->n_queued >= QUEUE_MAX)
+	if (client->n_queued >= QUEUE_MAX && request->n_fds > 0)
 		return -EAGAIN;
 	entry = malloc(sizeof(*entry) + request->size);
 	if (!entry)
@@ -406,7 +410,11 @@ client_read_one(struct spawner_client *client)
 	ssize_t size;
 	int r;
 
-	size = fd_recv(client->fd, client->buffer, ANSWER_MAX, fds, 1, &n_fds);
+	/* a spawner that died with requests unread: its answers come after */
+	do
+		size = fd_recv(client->fd, client->buffer, ANSWER_MAX, fds, 1,
+			       &n_fds);
+	while (size == -ECONNRESET);
 	if (size == -EAGAIN || size == -EINTR)
 		return 0;
 	if (size == 0)

@@ -58,8 +58,9 @@ struct spawner_request {
 	uint64_t id;
 };
 /*
- * 0; -ENOTCONN; -EAGAIN: the queue is full; -ENOMEM. The callback is called
- * only after a 0, and never from within this call.
+ * 0; -ENOTCONN; -EAGAIN: the queue is full, never said to a request without
+ * descriptors; -ENOMEM. The callback is called only after a 0, and never from
+ * within this call.
  */
 must_check int spawner_send(struct spawner_client *client,
 			    const struct spawner_request *request);

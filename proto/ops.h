@@ -26,7 +26,8 @@
  *   KILL_ALL 62004 CONTAINER, SIGNAL; fd as SIGNAL: every process of the cgroup
  *   STATUS 62005 PID -> STATUS answer | ERROR ECHILD
  *   REAP  62006  PID -> DONE | ERROR ECHILD, EBUSY (still runs)
- *   LIST  62007  -> ENTRY ... then DONE
+ *   LIST  62007  -> ENTRY ... then DONE; an ENTRY says what STATUS does, and
+ *                CONTAINER and UID, and brings the pidfd if one could be made
  *   PIDFD 62008  PID -> DONE with one fd | ERROR ECHILD
  *   CGROUP_REMOVE 62009 CONTAINER, UID = owner -> DONE | ERROR EBUSY ENOENT
  *   PING  62010  -> DONE

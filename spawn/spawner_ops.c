@@ -80,7 +80,7 @@ static const struct op_row op_rows[] = {
 	[OP_REAP - OP_START] = { .fn = op_reap,
 				 .name = "reap",
 				 .required = ATTR(PID) },
-	/* As STATUS. */
+	/* As STATUS and PIDFD, of each. */
 	[OP_LIST - OP_START] = { .fn = op_list, .name = "list" },
 	/* nsexecd's uid may not signal a payload through it: the kernel checks
 	 * the sender's credentials at the use of a pidfd. */

@@ -96,6 +96,23 @@ op_put_oom_kills(const struct spawner *spawner, const struct child *child,
 	nlmsg_put_u64(builder, OP_ATTR_OOM_KILLS, count);
 }
 
+/* What STATUS says, and an entry of LIST. */
+static void
+op_put_status(const struct spawner *spawner, struct child *child,
+	      const struct child_exit *end, struct nlmsg_builder *builder)
+{
+	nlmsg_put_u32(builder, OP_ATTR_PID, (uint32_t)child->pid);
+	nlmsg_put_u64(builder, OP_ATTR_START_TIME, child->start_time);
+	nlmsg_put_u32(builder, OP_ATTR_EXECED,
+		      op_execed(spawner, child, end->exited));
+	nlmsg_put_u32(builder, OP_ATTR_EXITED, end->exited);
+	if (!end->exited)
+		return;
+	nlmsg_put_u32(builder, OP_ATTR_WAIT_STATUS, end->wait_status);
+	nlmsg_put(builder, OP_ATTR_RUSAGE, &end->rusage, sizeof(end->rusage));
+	op_put_oom_kills(spawner, child, builder);
+}
+
 void
 op_status(struct spawner *spawner, const struct request *request,
 	  const struct op_message *msg)
@@ -109,17 +126,7 @@ op_status(struct spawner *spawner, const struct request *request,
 		return;
 	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_STATUS,
 			   request->seq);
-	nlmsg_put_u32(&builder, OP_ATTR_PID, (uint32_t)child->pid);
-	nlmsg_put_u64(&builder, OP_ATTR_START_TIME, child->start_time);
-	nlmsg_put_u32(&builder, OP_ATTR_EXECED,
-		      op_execed(spawner, child, end.exited));
-	nlmsg_put_u32(&builder, OP_ATTR_EXITED, end.exited);
-	if (end.exited) {
-		nlmsg_put_u32(&builder, OP_ATTR_WAIT_STATUS, end.wait_status);
-		nlmsg_put(&builder, OP_ATTR_RUSAGE, &end.rusage,
-			  sizeof(end.rusage));
-		op_put_oom_kills(spawner, child, &builder);
-	}
+	op_put_status(spawner, child, &end, &builder);
 	conn_send(spawner, request->conn_id, &builder, -1);
 }
 
@@ -165,27 +172,32 @@ op_pidfd(struct spawner *spawner, const struct request *request,
 	conn_send(spawner, request->conn_id, &builder, pidfd);
 }
 
-/* What the table holds, asked of the kernel anew for each. */
+/*
+ * What the table holds, asked of the kernel anew for each. All that nsexecd
+ * would ask of each of ten thousand after its restart is in the entry: the
+ * status and the pidfd. Without a descriptor to spare it goes without, and
+ * nsexecd asks.
+ */
 static void
 op_list_entry(struct spawner *spawner, struct conn *conn, pid_t pid)
 {
 	struct child *child = child_find(&spawner->children, pid);
 	struct nlmsg_builder builder;
+	fd_auto int pidfd = -1;
 	struct child_exit end;
 	uint8_t buf[512];
 
 	if (!child || child_peek(pid, &end) < 0)
 		return; /* reaped since */
+	pidfd = sys_pidfd_open(pid);
+	if (pidfd < 0)
+		pidfd = -1;
 	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_ENTRY,
 			   conn->list_seq);
 	nlmsg_put_text(&builder, OP_ATTR_CONTAINER, child->name.id);
-	nlmsg_put_u32(&builder, OP_ATTR_PID, (uint32_t)pid);
 	nlmsg_put_u32(&builder, OP_ATTR_UID, child->name.owner);
-	nlmsg_put_u64(&builder, OP_ATTR_START_TIME, child->start_time);
-	nlmsg_put_u32(&builder, OP_ATTR_EXECED,
-		      op_execed(spawner, child, end.exited));
-	nlmsg_put_u32(&builder, OP_ATTR_EXITED, end.exited);
-	conn_send(spawner, conn->id, &builder, -1);
+	op_put_status(spawner, child, &end, &builder);
+	conn_send(spawner, conn->id, &builder, pidfd);
 }
 
 void

@@ -242,7 +242,15 @@ class Starts(SpawnerCase):
             if answer.kind == sp.DONE:
                 break
             found[answer.u32(sp.PID)] = answer
+            self.addCleanup(answer.close)
         self.assertEqual(set(found), {first, second})
+        for pid, answer in found.items():
+            with open(f"/proc/self/fdinfo/{answer.fds[0]}",
+                      encoding="ascii") as f:
+                self.assertIn(f"Pid:\t{pid}\n", f.read())
+        self.assertNotIn(sp.WAIT_STATUS, found[first].attrs)
+        self.assertEqual(found[second].u32(sp.WAIT_STATUS), 0)
+        self.assertIn(sp.RUSAGE, found[second].attrs)
         self.assertEqual(found[first].text(sp.CONTAINER), "web1")
         self.assertEqual(found[first].u32(sp.EXECED), 0)
         self.assertEqual(found[first].u32(sp.EXITED), 0)
@@ -289,6 +297,7 @@ class Starts(SpawnerCase):
         while entry.kind == sp.DONE:  # before the report was read
             seq = self.peer.request(sp.LIST)
             entry = self.peer.recv()
+        self.addCleanup(entry.close)
         self.assertEqual((entry.kind, entry.seq), (sp.ENTRY, seq))
         pid = entry.u32(sp.PID)
         self.assertEqual(self.peer.recv().kind, sp.DONE)

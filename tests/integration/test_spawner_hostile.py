@@ -401,6 +401,7 @@ class Connections(_SpawnerCase):
             newer.request(sp.LIST)
             entry = newer.recv()
         pid = entry.u32(sp.PID)
+        entry.close()
         self.assertEqual(newer.recv().kind, sp.DONE)
         start.pidfd = os.pidfd_open(pid)
         self.addCleanup(os.close, start.pidfd)

@@ -75,6 +75,9 @@ struct status_answer {
 	bool execed, exited;
 	int wait_status;
 };
+/* With all that STATUS says, and the pidfd. */
+void spawner_say_whole_entry(struct core_fixture *fixture, const char *id,
+			     const struct status_answer *status);
 void spawner_say_status(struct core_fixture *fixture,
 			const struct status_answer *status);
 /* Until there is something to read; it is left there. */

@@ -172,6 +172,17 @@ spawner_say_child_unwatched(struct core_fixture *fixture, uint32_t seq)
 	say_child(fixture, seq, false);
 }
 
+static void
+entry_begin(struct nlmsg_builder *builder, uint8_t *data, size_t size,
+	    const struct core_fixture *fixture, const char *id)
+{
+	answer_begin(builder, data, size, ANSWER_ENTRY, fixture->seq);
+	nlmsg_put_text(builder, OP_ATTR_CONTAINER, id);
+	nlmsg_put_u32(builder, OP_ATTR_PID, (uint32_t)fixture->child_pid);
+	nlmsg_put_u32(builder, OP_ATTR_UID, 0);
+	nlmsg_put_u64(builder, OP_ATTR_START_TIME, CHILD_START_TIME);
+}
+
 void
 spawner_say_entry(struct core_fixture *fixture, const char *id, bool execed,
 		  bool exited)
@@ -179,34 +190,51 @@ spawner_say_entry(struct core_fixture *fixture, const char *id, bool execed,
 	struct nlmsg_builder builder;
 	uint8_t data[256];
 
-	answer_begin(&builder, data, sizeof(data), ANSWER_ENTRY, fixture->seq);
-	nlmsg_put_text(&builder, OP_ATTR_CONTAINER, id);
-	nlmsg_put_u32(&builder, OP_ATTR_PID, (uint32_t)fixture->child_pid);
-	nlmsg_put_u32(&builder, OP_ATTR_UID, 0);
-	nlmsg_put_u64(&builder, OP_ATTR_START_TIME, CHILD_START_TIME);
+	entry_begin(&builder, data, sizeof(data), fixture, id);
 	nlmsg_put_u32(&builder, OP_ATTR_EXECED, execed);
 	nlmsg_put_u32(&builder, OP_ATTR_EXITED, exited);
 	answer_send(&builder, fixture->spawner, -1);
+}
+
+static void
+put_status(struct nlmsg_builder *builder, const struct status_answer *status)
+{
+	struct op_rusage rusage = { 1, 2, 3 };
+
+	nlmsg_put_u32(builder, OP_ATTR_EXECED, status->execed);
+	nlmsg_put_u32(builder, OP_ATTR_EXITED, status->exited);
+	if (!status->exited)
+		return;
+	nlmsg_put_u32(builder, OP_ATTR_WAIT_STATUS,
+		      (uint32_t)status->wait_status);
+	nlmsg_put(builder, OP_ATTR_RUSAGE, &rusage, sizeof(rusage));
+	nlmsg_put_u64(builder, OP_ATTR_OOM_KILLS, 4);
+}
+
+void
+spawner_say_whole_entry(struct core_fixture *fixture, const char *id,
+			const struct status_answer *status)
+{
+	fd_auto int pidfd = sys_pidfd_open(fixture->child_pid);
+	struct nlmsg_builder builder;
+	uint8_t data[256];
+
+	assert_true(pidfd >= 0);
+	entry_begin(&builder, data, sizeof(data), fixture, id);
+	put_status(&builder, status);
+	answer_send(&builder, fixture->spawner, pidfd);
 }
 
 void
 spawner_say_status(struct core_fixture *fixture,
 		   const struct status_answer *status)
 {
-	struct op_rusage rusage = { 1, 2, 3 };
 	struct nlmsg_builder builder;
 	uint8_t data[256];
 
 	answer_begin(&builder, data, sizeof(data), ANSWER_STATUS, fixture->seq);
 	nlmsg_put_u32(&builder, OP_ATTR_PID, (uint32_t)fixture->child_pid);
-	nlmsg_put_u32(&builder, OP_ATTR_EXECED, status->execed);
-	nlmsg_put_u32(&builder, OP_ATTR_EXITED, status->exited);
-	if (status->exited) {
-		nlmsg_put_u32(&builder, OP_ATTR_WAIT_STATUS,
-			      (uint32_t)status->wait_status);
-		nlmsg_put(&builder, OP_ATTR_RUSAGE, &rusage, sizeof(rusage));
-		nlmsg_put_u64(&builder, OP_ATTR_OOM_KILLS, 4);
-	}
+	put_status(&builder, status);
 	answer_send(&builder, fixture->spawner, -1);
 }
 

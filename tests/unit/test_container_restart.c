@@ -3,6 +3,7 @@
 #include "tests/unit/core_fixture.h"
 
 #include "daemon/container_table.h"
+#include "daemon/spawner_client.h"
 #include "lib/fd.h"
 
 static void
@@ -73,6 +74,70 @@ exit_while_away_is_told_after_a_restart(void **state)
 	/* "created" was told before and is in the gap, "started" is new */
 	assert_string_equal(event_types(fixture, types, sizeof(types)),
 			    "started exited");
+}
+
+/* Ten thousand answers to ten thousand questions would take their time. */
+static void
+entry_with_status_and_pidfd_leaves_nothing_to_ask(void **state)
+{
+	struct core_fixture *fixture = *state;
+	char types[128];
+
+	run_to_gate(fixture, "c");
+	core_restart(fixture);
+	spawner_say_whole_entry(fixture, "c", &running);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	/* the next question is about its end, which the pidfd told */
+	child_kill(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &ended);
+	spawner_expect(fixture, OP_REAP);
+	assert_string_equal(event_types(fixture, types, sizeof(types)),
+			    "started exited");
+}
+
+static void
+exit_while_away_is_told_from_the_entry_alone(void **state)
+{
+	struct core_fixture *fixture = *state;
+	char types[128];
+
+	run_to_gate(fixture, "c");
+	core_restart(fixture);
+	spawner_say_whole_entry(fixture, "c", &ended);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_REAP);
+	assert_string_equal(event_types(fixture, types, sizeof(types)),
+			    "started exited");
+}
+
+static void
+drop_answer(struct daemon *daemon, uint64_t id, const struct op_message *answer,
+	    int fd)
+{
+	fd_close(&fd);
+}
+
+/* More exits in one moment than the socket and its queue hold. */
+static void
+questions_about_own_tasks_are_never_dropped(void **state)
+{
+	struct core_fixture *fixture = *state;
+	struct spawner_small small = {
+		.op = OP_STATUS, .pid = 1, .caller_fd = -1, .fn = drop_answer
+	};
+
+	for (int i = 0; i < 20000; i++)
+		assert_int_equal(
+			spawner_send_small(fixture->daemon.spawner, &small), 0);
+	/* what a caller asks for has to wait for room */
+	small.caller_fd = fixture->caller_fd;
+	assert_int_equal(spawner_send_small(fixture->daemon.spawner, &small),
+			 -EAGAIN);
 }
 
 static void
@@ -182,6 +247,9 @@ main(void)
 		CORE_TEST(created_container_is_started_after_a_restart),
 		CORE_TEST(intent_without_a_child_is_aborted_after_a_restart),
 		CORE_TEST(exit_while_away_is_told_after_a_restart),
+		CORE_TEST(entry_with_status_and_pidfd_leaves_nothing_to_ask),
+		CORE_TEST(exit_while_away_is_told_from_the_entry_alone),
+		CORE_TEST(questions_about_own_tasks_are_never_dropped),
 		CORE_TEST(terminal_event_keeps_its_number_over_a_restart),
 		CORE_TEST(lost_spawner_refuses_starts_as_retryable),
 		CORE_TEST(start_whose_spawner_died_is_told_to_try_again),
