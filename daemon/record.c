@@ -44,21 +44,27 @@ record_encode(const ProtobufCMessage *message, uint8_t **ret, size_t *ret_size)
 	return 0;
 }
 
-/* The size of the first record in data, checked, or -errno. */
+/*
+ * The size of the first record in data, checked, or -errno. -ENODATA: data is
+ * the beginning of a record, and no more.
+ */
 static ssize_t
 record_check(const uint8_t *data, size_t size)
 {
-	struct record_header header;
+	struct record_header header = { .magic = RECORD_MAGIC };
 
-	if (size < RECORD_HEADER_SIZE)
-		return -EBADMSG;
-	memcpy(&header, data, sizeof(header));
+	memcpy(&header, data, size < sizeof(header) ? size : sizeof(header));
 	if (header.magic != RECORD_MAGIC)
 		return -EBADMSG;
+	if (size < RECORD_HEADER_SIZE)
+		return -ENODATA;
 	if (header.version != RECORD_VERSION)
 		return -EPROTONOSUPPORT;
-	if (header.length > size - RECORD_HEADER_SIZE ||
-	    header.crc != crc32c(0, data + RECORD_HEADER_SIZE, header.length))
+	if (header.length > RECORD_MAX - RECORD_HEADER_SIZE)
+		return -EBADMSG;
+	if (header.length > size - RECORD_HEADER_SIZE)
+		return -ENODATA;
+	if (header.crc != crc32c(0, data + RECORD_HEADER_SIZE, header.length))
 		return -EBADMSG;
 	return (ssize_t)(RECORD_HEADER_SIZE + header.length);
 }
@@ -68,20 +74,24 @@ record_decode(const void *data, size_t size, const uint8_t **ret,
 	      size_t *ret_size)
 {
 	const uint8_t *at = data;
+	bool found = false;
 	ssize_t n;
 
 	if (size > RECORD_MAX)
 		return -EBADMSG;
-	do {
+	while (size > 0) {
 		n = record_check(at, size);
+		if (n == -ENODATA)
+			break; /* cut by the death of its writer */
 		if (n < 0)
 			return (int)n;
 		*ret = at + RECORD_HEADER_SIZE;
 		*ret_size = (size_t)n - RECORD_HEADER_SIZE;
+		found = true;
 		at += n;
 		size -= (size_t)n;
-	} while (size > 0);
-	return 0;
+	}
+	return found ? 0 : -ENODATA;
 }
 
 static ProtobufCBinaryData

@@ -6,8 +6,10 @@
  *	u32 magic "NSXR" | u32 version | u32 length | u32 crc32c | message
  *
  * Native byte order (records never leave the machine). The checksum covers the
- * message; length is that of the message. What does not fit in every point is
- * no record, and a file with such a thing anywhere in it is no record file.
+ * message; length is that of the message. A writer that was killed leaves its
+ * record cut short at the end of the file: that tail was promised to nobody
+ * yet and does not count. Whatever else does not fit in every point is no
+ * record, and a file with such a thing anywhere in it is no record file.
  */
 #ifndef NSX_DAEMON_RECORD_H
 #define NSX_DAEMON_RECORD_H
@@ -28,8 +30,10 @@
 must_check int record_encode(const ProtobufCMessage *message, uint8_t **ret,
 			     size_t *ret_size);
 /*
- * The message of the last record (borrowed from data). -EBADMSG: cut, too long,
- * another magic or checksum; -EPROTONOSUPPORT: a version that we do not know.
+ * The message of the last whole record (borrowed from data); it ends where the
+ * whole records do. -ENODATA: there is none, only the beginning of one or
+ * nothing at all. -EBADMSG: too long, another magic or checksum;
+ * -EPROTONOSUPPORT: a version that we do not know.
  */
 must_check int record_decode(const void *data, size_t size, const uint8_t **ret,
 			     size_t *ret_size);

@@ -334,6 +334,44 @@ record_check_name(const Nsexec__Record__Task *record, const char *name)
 	return strcmp(own, name) == 0 ? 0 : -EBADMSG;
 }
 
+/*
+ * What a killed writer left behind the last whole record goes, so that the
+ * next one is not appended to it.
+ */
+static int
+file_cut_tail(struct record_store *store, const char *name, const uint8_t *data,
+	      size_t size)
+{
+	const uint8_t *message;
+	size_t message_size, whole;
+	fd_auto int fd = -1;
+	int r;
+
+	r = record_decode(data, size, &message, &message_size);
+	if (r < 0)
+		return r;
+	whole = (size_t)(message - data) + message_size;
+	if (whole == size)
+		return 0;
+	log_warning("record %s: its last entry was cut short: the one before "
+		    "counts",
+		    name);
+	fd = openat(store->dir_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	return ftruncate(fd, (off_t)whole) < 0 ? -errno : 0;
+}
+
+/* Made, and its writer killed before it wrote: nothing had begun. */
+static void
+file_remove_empty(struct record_store *store, const char *name)
+{
+	log_notice("record %s: it is empty, nothing had begun", name);
+	if (unlinkat(store->dir_fd, name, 0) < 0)
+		log_error("record %s: cannot remove: %s", name,
+			  strerror(errno));
+}
+
 static void
 file_load(struct daemon *daemon, const char *name,
 	  void (*fn)(struct daemon *daemon, const Nsexec__Record__Task *record))
@@ -344,10 +382,16 @@ file_load(struct daemon *daemon, const char *name,
 	int r;
 
 	r = file_read(daemon->records, name, &data, &size);
+	if (r == 0 && size == 0) {
+		file_remove_empty(daemon->records, name);
+		return;
+	}
 	if (r == 0)
 		r = record_task_decode(data, size, &record);
 	if (r == 0)
 		r = record_check_name(record, name);
+	if (r == 0)
+		r = file_cut_tail(daemon->records, name, data, size);
 	if (r < 0) {
 		if (record)
 			nsexec__record__task__free_unpacked(record, NULL);

@@ -2,6 +2,10 @@
 /* Containers over a restart of nsexecd, and over the loss of the spawner. */
 #include "tests/unit/core_fixture.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include "daemon/container_table.h"
 #include "daemon/spawner_client.h"
 #include "lib/fd.h"
@@ -141,6 +145,44 @@ questions_about_own_tasks_are_never_dropped(void **state)
 }
 
 static void
+append_to_record(const struct core_fixture *fixture, const char *id,
+		 const char *text, int flags)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/0:%s", fixture->config.records_dir,
+		 id);
+	fd = open(path, O_WRONLY | O_CLOEXEC | flags, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+/* nsexecd died while it wrote: what it had written before stands. */
+static void
+record_whose_tail_was_cut_is_gone_on_with(void **state)
+{
+	struct core_fixture *fixture = *state;
+
+	run_to_gate(fixture, "c");
+	append_to_record(fixture, "c", "NSXR\1", O_APPEND);
+	append_to_record(fixture, "d", "", O_CREAT);
+	core_restart(fixture);
+	assert_int_equal(record_stage(fixture, "d"), 0);
+	assert_int_equal(record_stage(fixture, "c"),
+			 NSEXEC__RECORD__STAGE__COMMIT);
+	spawner_say_whole_entry(fixture, "c", &ended);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_REAP);
+	/* and what is written now does not lie behind the tail */
+	assert_int_equal(record_stage(fixture, "c"),
+			 NSEXEC__RECORD__STAGE__ENDED);
+}
+
+static void
 terminal_event_keeps_its_number_over_a_restart(void **state)
 {
 	struct core_fixture *fixture = *state;
@@ -250,6 +292,7 @@ main(void)
 		CORE_TEST(entry_with_status_and_pidfd_leaves_nothing_to_ask),
 		CORE_TEST(exit_while_away_is_told_from_the_entry_alone),
 		CORE_TEST(questions_about_own_tasks_are_never_dropped),
+		CORE_TEST(record_whose_tail_was_cut_is_gone_on_with),
 		CORE_TEST(terminal_event_keeps_its_number_over_a_restart),
 		CORE_TEST(lost_spawner_refuses_starts_as_retryable),
 		CORE_TEST(start_whose_spawner_died_is_told_to_try_again),

@@ -105,6 +105,44 @@ last_record_of_a_file_counts(void **state)
 	container_free(container);
 }
 
+/* A writer that is killed leaves the beginning of its record. */
+static void
+cut_tail_does_not_count_and_spoils_nothing(void **state)
+{
+	struct container *container = sample();
+	const uint8_t *message;
+	uint8_t *first, *second, *file;
+	size_t first_size, second_size, message_size;
+
+	assert_int_equal(record_task_encode(&container->init,
+					    NSEXEC__RECORD__STAGE__INTENT,
+					    &first, &first_size),
+			 0);
+	assert_int_equal(record_task_encode(&container->init,
+					    NSEXEC__RECORD__STAGE__COMMIT,
+					    &second, &second_size),
+			 0);
+	file = malloc(first_size + second_size);
+	memcpy(file, first, first_size);
+	memcpy(file + first_size, second, second_size);
+	for (size_t cut = 0; cut < second_size; cut++) {
+		assert_int_equal(record_decode(file, first_size + cut, &message,
+					       &message_size),
+				 0);
+		assert_ptr_equal(message + message_size, file + first_size);
+	}
+	/* other bytes than a record's are no tail of one */
+	file[first_size] ^= 1;
+	for (size_t cut = 1; cut <= second_size; cut++)
+		assert_int_equal(record_decode(file, first_size + cut, &message,
+					       &message_size),
+				 -EBADMSG);
+	free(first);
+	free(second);
+	free(file);
+	container_free(container);
+}
+
 static void
 every_changed_bit_and_every_cut_is_refused(void **state)
 {
@@ -124,7 +162,7 @@ every_changed_bit_and_every_cut_is_refused(void **state)
 	}
 	for (size_t cut = 0; cut < size; cut++)
 		assert_int_equal(record_task_decode(data, cut, &record),
-				 -EBADMSG);
+				 -ENODATA);
 	free(data);
 	container_free(container);
 }
@@ -243,6 +281,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(task_comes_back_as_it_was),
 		cmocka_unit_test(last_record_of_a_file_counts),
+		cmocka_unit_test(cut_tail_does_not_count_and_spoils_nothing),
 		cmocka_unit_test(every_changed_bit_and_every_cut_is_refused),
 		cmocka_unit_test(newer_version_is_told_apart),
 		cmocka_unit_test(crc32c_gives_the_check_value_of_rfc_3720),
