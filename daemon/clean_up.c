@@ -271,22 +271,23 @@ containers_free_doomed(struct daemon *daemon)
 }
 
 void
-container_trim(struct daemon *daemon, uid_t uid)
+containers_trim(struct daemon *daemon)
 {
 	const struct config_limits *limits = &daemon->config->limits;
 	uint64_t keep_ns = (uint64_t)limits->ended_seconds * 1000000000u;
 	uint64_t now = clock_ns(CLOCK_BOOTTIME);
-	struct owner *owner = owner_counts(daemon->containers, uid);
 	struct container *next;
+	struct owner *owner;
 
+	/* the oldest first, as the table has them */
 	for (struct container *container = container_first(daemon->containers);
-	     container && owner && owner->ended; container = next) {
+	     container; container = next) {
 		next = container_next(container);
-		if (container->owner != uid || !container_is_clean(container))
+		if (!container_is_clean(container))
 			continue;
-		if (owner->ended <= limits->ended_per_owner &&
-		    container->ended_ns + keep_ns > now)
-			continue;
-		container_delete(daemon, container);
+		owner = owner_counts(daemon->containers, container->owner);
+		if (owner && (owner->ended > limits->ended_per_owner ||
+			      container->ended_ns + keep_ns <= now))
+			container_delete(daemon, container);
 	}
 }

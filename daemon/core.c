@@ -178,21 +178,8 @@ static void
 core_on_trim(void *userdata)
 {
 	struct daemon *daemon = userdata;
-	struct container *container = container_first(daemon->containers);
-	uid_t last = (uid_t)-1;
 
-	while (container) {
-		uint64_t serial = container->serial;
-		uid_t owner = container->owner;
-
-		if (owner != last)
-			container_trim(daemon, owner);
-		last = owner;
-		/* the trim may have freed it: go on behind its number */
-		container = container_first(daemon->containers);
-		while (container && container->serial <= serial)
-			container = container_next(container);
-	}
+	containers_trim(daemon);
 	watch_timer_set(daemon->core->trim_timer, TRIM_MS);
 }
 

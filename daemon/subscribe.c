@@ -91,42 +91,39 @@ emit_gap(struct reader *reader, emit_fn emit, void *userdata)
 	return step;
 }
 
-/* The first live container behind the one that was told last. */
-static const struct container *
-snapshot_next(const struct reader *reader)
+static bool
+snapshot_wants(const struct reader *reader, const struct container *container)
 {
-	const struct container *container;
-
-	for (container = container_first(reader->daemon->containers); container;
-	     container = container_next(container)) {
-		if (container->serial > reader->snapshot_after &&
-		    container_visible(container, reader->viewer) &&
-		    task_is_live(&container->init) &&
-		    reader_wants_container(reader, container->id,
-					   container->name))
-			return container;
-	}
-	return NULL;
+	return container->serial > reader->snapshot_after &&
+	       container_visible(container, reader->viewer) &&
+	       task_is_live(&container->init) &&
+	       reader_wants_container(reader, container->id, container->name);
 }
 
+/* All of the live ones that it takes now, behind the one that was told last:
+ * the table is gone through once for a thousand, not for each. */
 static enum step
 snapshot_step(struct reader *reader, emit_fn emit, void *userdata)
 {
-	const struct container *container = snapshot_next(reader);
+	const struct container *container;
 	struct event_packed packed;
 	enum step step;
 
-	if (!container) {
-		reader->behind = false;
-		reader->snapshots = false;
-		return STEP_MORE;
-	}
-	snapshot_pack(reader->daemon, container, reader->cursor - 1, &packed);
-	step = emit_result(emit(reader, userdata, &packed));
-	event_packed_deinit(&packed);
-	if (step == STEP_MORE)
+	for (container = container_first(reader->daemon->containers); container;
+	     container = container_next(container)) {
+		if (!snapshot_wants(reader, container))
+			continue;
+		snapshot_pack(reader->daemon, container, reader->cursor - 1,
+			      &packed);
+		step = emit_result(emit(reader, userdata, &packed));
+		event_packed_deinit(&packed);
+		if (step != STEP_MORE)
+			return step;
 		reader->snapshot_after = container->serial;
-	return step;
+	}
+	reader->behind = false;
+	reader->snapshots = false;
+	return STEP_MORE;
 }
 
 /* Numbers up to (not including) seq are not told: a gap, if any. */

@@ -73,7 +73,7 @@ void container_delete(struct daemon *daemon, struct container *container);
 void container_check_deleted(struct container *container);
 void containers_free_doomed(struct daemon *daemon);
 /* Remove ended ones that are too many or too old. */
-void container_trim(struct daemon *daemon, uid_t owner);
+void containers_trim(struct daemon *daemon);
 
 /* The error of an ERROR answer or FAILED report. */
 void error_from_message(struct error *error, const struct op_message *msg);

@@ -4,6 +4,8 @@
 #include "daemon/identity.h"
 #include "tests/unit/core_fixture.h"
 
+#include "daemon/task.h"
+
 #include <unistd.h>
 
 #include "daemon/container_table.h"
@@ -369,6 +371,30 @@ private_blocks_are_one_live_containers_alone(void **state)
 	free(identity);
 }
 
+static void
+oldest_of_too_many_ended_ones_are_forgotten(void **state)
+{
+	struct core_fixture *fixture = *state;
+	const struct container_table *table = fixture->daemon.containers;
+	char id[] = "c0";
+
+	for (; id[1] < '5'; id[1]++) {
+		run_to_gate(fixture, id);
+		stage_close(fixture);
+		end_it(fixture);
+	}
+	containers_trim(&fixture->daemon);
+	assert_non_null(container_find_id(table, 0, "c0"));
+	fixture->config.limits.ended_per_owner = 2;
+	containers_trim(&fixture->daemon);
+	assert_null(container_find_id(table, 0, "c2"));
+	assert_int_equal(record_stage(fixture, "c2"), 0);
+	assert_non_null(container_find_id(table, 0, "c3"));
+	fixture->config.limits.ended_seconds = 0;
+	containers_trim(&fixture->daemon);
+	assert_null(container_find_id(table, 0, "c3"));
+}
+
 int
 main(void)
 {
@@ -389,6 +415,7 @@ main(void)
 		CORE_TEST(gate_that_does_not_open_leaves_it_created),
 		CORE_TEST(another_owner_sees_no_container),
 		CORE_TEST(delete_is_answered_when_nothing_is_left),
+		CORE_TEST(oldest_of_too_many_ended_ones_are_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
