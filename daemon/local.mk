@@ -98,6 +98,6 @@ libnsx_daemon_la_SOURCES += \
 	daemon/subscribe.c daemon/subscribe.h daemon/subscribe_part.h \
 	daemon/subscribe_handover.c daemon/subscribe_readers.c \
 	daemon/task.c daemon/task.h daemon/task_part.h \
-	daemon/task_end.c daemon/task_io.c \
+	daemon/task_end.c daemon/task_gate.c daemon/task_io.c \
 	daemon/trace.c daemon/trace.h \
 	daemon/who_ask.c daemon/who_ask.h

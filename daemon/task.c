@@ -39,7 +39,6 @@
 #define ORPHAN_POLL_MS 50
 #define ORPHAN_POLLS 200u /* 10 s: some inits reap slowly */
 #define WORDS_POLLS 400u  /* 2 s */
-#define LOST_GATE_MS 500
 
 /* Status */
 
@@ -332,10 +331,9 @@ gate_on_status(struct task *task, struct task_input *input)
 		task_drain_channel(task);
 		if (task->state != TASK_ENDED && !wait_for_words(task))
 			task_fail_died(task, input->msg);
-	} else if (task->state == TASK_COMMITTED && task->channel < 0 &&
-		   task->timer) {
+	} else if (task->state == TASK_COMMITTED && task->channel < 0) {
 		/* no channel tells the moment of exec: look again soon */
-		watch_timer_set(task->timer, TASK_POLL_MS);
+		task_watch_commit(task);
 	} else if (task->state == TASK_CREATED) {
 		look_again(task);
 	}
@@ -357,40 +355,7 @@ running_on_status(struct task *task, struct task_input *input)
 static void
 committed_on_not_opened(struct task *task, struct task_input *input)
 {
-	int r;
-
-	task->state = TASK_CREATED;
-	task_count(task, false);
-	watch_timer_set(task->timer, -1);
-	r = record_store_write(task->daemon, task,
-			       NSEXEC__RECORD__STAGE__CREATED);
-	if (r < 0)
-		log_error("container %s: cannot record: %s",
-			  task->container->id, strerror(-r));
-	park_not_opened(task, input->error);
-}
-
-/*
- * Was the gate opened by the spawner that is no more? If so, init executes
- * within this time, and its channel ends. Else it waits there as before.
- */
-static void
-lost_at_gate(struct task *task)
-{
-	struct error error;
-	struct task_input input = { .fd = -1, .error = &error };
-
-	if (task->state != TASK_COMMITTED || task->gate != GATE_NAMED ||
-	    task->channel < 0)
-		return;
-	if (task->polls++ == 0 && task_arm(task, LOST_GATE_MS) == 0)
-		return;
-	(void)error_set(&error, ERRCODE_ABORTED_RESTART, "open-gate",
-			task->container->id,
-			"the spawner was restarted before it opened the gate",
-			"start it again");
-	task->polls = 0;
-	committed_on_not_opened(task, &input);
+	task_not_opened(task, input->error);
 }
 
 /*
@@ -408,7 +373,7 @@ any_on_lost(struct task *task, struct task_input *input)
 	task->orphan = true;
 	task->reaped = true;
 	if (task->pidfd >= 0 && fd_wait_readable(task->pidfd, 0) == 0) {
-		lost_at_gate(task);
+		task_lost_at_gate(task);
 		return; /* lives on under another parent */
 	}
 	if (task->pidfd >= 0 &&
@@ -458,6 +423,8 @@ any_on_deadline(struct task *task, struct task_input *input)
 	const char *phase = "set-up";
 	struct error error;
 
+	if (task_gate_stayed_shut(task))
+		return;
 	if (task->state == TASK_COMMITTED &&
 	    (task->ready || task->gate != GATE_CHANNEL))
 		phase = "exec";

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "daemon/container_table.h"
@@ -117,6 +118,70 @@ exit_while_away_is_told_from_the_entry_alone(void **state)
 	spawner_expect(fixture, OP_REAP);
 	assert_string_equal(event_types(fixture, types, sizeof(types)),
 			    "started exited");
+}
+
+static void
+turn_for_5_ms(struct core_fixture *fixture)
+{
+	const struct itimerspec time = { .it_value.tv_nsec = 5000000 };
+	fd_auto int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(timerfd_settime(fd, 0, &time, NULL), 0);
+	await_fd(fixture, fd);
+}
+
+/* The commit is on record, and nsexecd died before it could ask for more. */
+static void
+commit_without_an_open_gate_can_be_started_again(void **state)
+{
+	struct core_fixture *fixture = *state;
+	uint64_t start;
+
+	create(fixture, "c");
+	call_id_only(fixture, "Start", "c");
+	spawner_expect(fixture, OP_OPEN);
+	core_restart(fixture);
+	spawner_say_whole_entry(fixture, "c", &(struct status_answer){ 0 });
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	while (record_stage(fixture, "c") != NSEXEC__RECORD__STAGE__CREATED) {
+		turn_for_5_ms(fixture);
+		if (fd_wait_readable(fixture->spawner, 0) == 0)
+			continue;
+		spawner_expect(fixture, OP_STATUS);
+		spawner_say_status(fixture, &(struct status_answer){ 0 });
+	}
+	start = call_id_only(fixture, "Start", "c");
+	spawner_expect(fixture, OP_OPEN);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &running);
+	assert_false(answer_to(fixture, start)->failed);
+}
+
+/* The gate was opened, and the exec came after the list was made. */
+static void
+exec_after_the_list_is_seen(void **state)
+{
+	struct core_fixture *fixture = *state;
+	char types[128];
+
+	create(fixture, "c");
+	call_id_only(fixture, "Start", "c");
+	spawner_expect(fixture, OP_OPEN);
+	core_restart(fixture);
+	spawner_say_whole_entry(fixture, "c", &(struct status_answer){ 0 });
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	spawner_say_status(fixture, &running);
+	child_kill(fixture);
+	spawner_expect(fixture, OP_STATUS);
+	assert_string_equal(event_types(fixture, types, sizeof(types)),
+			    "started");
 }
 
 static void
@@ -291,6 +356,8 @@ main(void)
 		CORE_TEST(exit_while_away_is_told_after_a_restart),
 		CORE_TEST(entry_with_status_and_pidfd_leaves_nothing_to_ask),
 		CORE_TEST(exit_while_away_is_told_from_the_entry_alone),
+		CORE_TEST(commit_without_an_open_gate_can_be_started_again),
+		CORE_TEST(exec_after_the_list_is_seen),
 		CORE_TEST(questions_about_own_tasks_are_never_dropped),
 		CORE_TEST(record_whose_tail_was_cut_is_gone_on_with),
 		CORE_TEST(terminal_event_keeps_its_number_over_a_restart),
