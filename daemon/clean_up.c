@@ -16,6 +16,7 @@
 #include "daemon/loop.h"
 #include "daemon/park.h"
 #include "daemon/record_store.h"
+#include "daemon/restore.h"
 #include "daemon/spawner_client.h"
 #include "daemon/task.h"
 #include "lib/clock.h"
@@ -26,6 +27,7 @@
 #define SLOW_RETRY_MS 1000
 #define QUICK_RETRIES 200u
 #define STUCK_MS 2000
+#define LOOK_EVERY 20u /* of the retries */
 
 /*
  * A task that was killed and is still there: its process waits in the kernel
@@ -101,8 +103,11 @@ cgroup_on_answer(struct daemon *daemon, uint64_t id,
 		task_settle(task);
 		return;
 	}
-	/* processes outlived init: no pid namespace held them together */
+	/* processes outlived init: no pid namespace held them together; or its
+	 * child came to be after we were told that there is none */
 	task_kill(task);
+	if (task->pid == 0 && task->polls % LOOK_EVERY == 0)
+		restore_find_leftovers(daemon);
 	retry_later(task);
 }
 

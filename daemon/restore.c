@@ -507,6 +507,41 @@ list_on_answer(struct daemon *daemon, uint64_t id,
 		log_error("spawner: cannot list its children");
 }
 
+/*
+ * Of a container that ended at once the spawner may have a child after all: the
+ * list was made between the START that a dead nsexecd had sent and its CHILD.
+ * On a connection that lives, what is not in the list is no news.
+ */
+static void
+leftover_on_answer(struct daemon *daemon, uint64_t id,
+		   const struct op_message *answer, int fd)
+{
+	struct container *container = NULL;
+
+	if (answer && answer->header.type == ANSWER_ENTRY &&
+	    op_has(answer, OP_ATTR_CONTAINER) && op_has(answer, OP_ATTR_PID))
+		container = container_find_id(daemon->containers, answer->uid,
+					      answer->container);
+	if (container && container->init.state == TASK_ENDED &&
+	    !task_of_entry(container, answer))
+		adopt_leftover(container, answer, fd);
+	else
+		fd_close(&fd);
+}
+
+void
+restore_find_leftovers(struct daemon *daemon)
+{
+	struct spawner_small small = {
+		.op = OP_LIST,
+		.caller_fd = -1,
+		.fn = leftover_on_answer,
+	};
+
+	if (spawner_send_small(daemon->spawner, &small) < 0)
+		log_error("spawner: cannot ask for its children");
+}
+
 void
 restore_adopt(struct daemon *daemon)
 {

@@ -18,5 +18,8 @@ void restore_record(struct daemon *daemon, const Nsexec__Record__Task *record);
 void restore_told(struct daemon *daemon);
 /* The spawner is connected: ask for its children and compare. */
 void restore_adopt(struct daemon *daemon);
+/* What the spawner still has of containers that are over is followed to its
+ * end; nothing else changes. */
+void restore_find_leftovers(struct daemon *daemon);
 
 #endif

@@ -2,7 +2,9 @@
 /* Containers over a restart of nsexecd, and over the loss of the spawner. */
 #include "tests/unit/core_fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -184,6 +186,33 @@ exec_after_the_list_is_seen(void **state)
 			    "started");
 }
 
+/* The list was made between the START of the dead one and its CHILD. */
+static void
+child_that_came_after_the_list_is_reaped(void **state)
+{
+	struct core_fixture *fixture = *state;
+
+	call_run(fixture, "c", NULL);
+	spawner_expect(fixture, OP_START);
+	spawner_say_child(fixture, fixture->seq);
+	core_restart(fixture);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_CGROUP_REMOVE);
+	spawner_say_error(fixture, "rmdir", EBUSY);
+	spawner_expect(fixture, OP_KILL_ALL);
+	kill(fixture->child_pid, SIGKILL);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_LIST);
+	spawner_say_whole_entry(fixture, "c", &died);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_REAP);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_CGROUP_REMOVE);
+	spawner_say_done(fixture);
+}
+
 static void
 drop_answer(struct daemon *daemon, uint64_t id, const struct op_message *answer,
 	    int fd)
@@ -358,6 +387,7 @@ main(void)
 		CORE_TEST(exit_while_away_is_told_from_the_entry_alone),
 		CORE_TEST(commit_without_an_open_gate_can_be_started_again),
 		CORE_TEST(exec_after_the_list_is_seen),
+		CORE_TEST(child_that_came_after_the_list_is_reaped),
 		CORE_TEST(questions_about_own_tasks_are_never_dropped),
 		CORE_TEST(record_whose_tail_was_cut_is_gone_on_with),
 		CORE_TEST(terminal_event_keeps_its_number_over_a_restart),
