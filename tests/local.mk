@@ -31,6 +31,13 @@ torture: all
 	$(AM_V_at)NSX_BUILD=$(abs_builddir) python3 \
 		$(top_srcdir)/tests/fault/torture.py --long --errno
 
+# 100,000 starts, 10,000 containers at once, 1,000 restarts: a quarter of an hour.
+.PHONY: soak
+soak: all
+	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check TESTS=
+	$(AM_V_at)NSX_BUILD=$(abs_builddir) python3 \
+		$(top_srcdir)/tests/soak/soak.py $(SOAK_FLAGS)
+
 .PHONY: check-hostile
 check-hostile: all
 	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check TESTS=
@@ -124,6 +131,13 @@ EXTRA_DIST += examples/policy/policy.json tests/fault/torture.py
 include tests/fuzz/local.mk
 
 # Plays spawner and nsexecd for the stages.
+EXTRA_DIST += \
+	tests/soak/soak.py tests/soak/soak_alive.py tests/soak/soak_lib.py \
+	tests/soak/soak_restarts.py tests/soak/soak_starts.py
+check_PROGRAMS += tests/soak/payload
+tests_soak_payload_SOURCES = tests/soak/payload.c
+tests_soak_payload_CFLAGS = -Os -ffreestanding -fno-stack-protector
+tests_soak_payload_LDFLAGS = -nostdlib -static -all-static
 check_PROGRAMS += tests/fault/injector
 tests_fault_injector_SOURCES = tests/fault/injector.c
 check_PROGRAMS += tests/integration/stage_driver
