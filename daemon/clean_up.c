@@ -106,7 +106,7 @@ cgroup_on_answer(struct daemon *daemon, uint64_t id,
 	/* processes outlived init: no pid namespace held them together; or its
 	 * child came to be after we were told that there is none */
 	task_kill(task);
-	if (task->pid == 0 && task->polls % LOOK_EVERY == 0)
+	if (task->orphan && task->pid == 0 && task->polls % LOOK_EVERY == 0)
 		restore_find_leftovers(daemon);
 	retry_later(task);
 }

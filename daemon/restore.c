@@ -425,6 +425,38 @@ adopt_task(struct task *task, const struct op_message *entry, int fd)
 	}
 }
 
+static void
+drop_on_answer(struct daemon *daemon, uint64_t id,
+	       const struct op_message *answer, int fd)
+{
+	fd_close(&fd);
+}
+
+/*
+ * It never ran, it is over, and there is no record: a START that the spawner
+ * came to only after it had been told to be aborted, and was deleted. It has
+ * had its one end.
+ */
+static void
+bury_stranger(struct daemon *daemon, const struct op_message *entry)
+{
+	struct spawner_small reap = { .op = OP_REAP,
+				      .pid = (pid_t)entry->pid,
+				      .caller_fd = -1,
+				      .fn = drop_on_answer };
+	struct spawner_small cgroup = { .op = OP_CGROUP_REMOVE,
+					.container = entry->container,
+					.has_uid = true,
+					.uid = entry->uid,
+					.caller_fd = -1,
+					.fn = drop_on_answer };
+
+	if (spawner_send_small(daemon->spawner, &reap) < 0 ||
+	    spawner_send_small(daemon->spawner, &cgroup) < 0)
+		log_error("container %s: cannot clean up after pid %u",
+			  entry->container, entry->pid);
+}
+
 /* fd: its pidfd, given; or -1. */
 static void
 adopt_entry(struct daemon *daemon, const struct op_message *entry, int fd)
@@ -440,12 +472,16 @@ adopt_entry(struct daemon *daemon, const struct op_message *entry, int fd)
 	container = container_find_id(daemon->containers, entry->uid,
 				      entry->container);
 	task = container ? task_of_entry(container, entry) : NULL;
-	if (!container)
+	if (!container && entry->exited && !entry->execed) {
+		fd_close(&fd);
+		bury_stranger(daemon, entry);
+	} else if (!container) {
 		adopt_stranger(daemon, entry, fd);
-	else if (task)
+	} else if (task) {
 		adopt_task(task, entry, fd);
-	else
+	} else {
 		adopt_leftover(container, entry, fd);
+	}
 }
 
 /* The spawner does not have it. */

@@ -213,6 +213,28 @@ child_that_came_after_the_list_is_reaped(void **state)
 	spawner_say_done(fixture);
 }
 
+/* The aborted start was deleted when its child came and ended. */
+static void
+child_that_never_ran_of_a_deleted_start_has_no_second_end(void **state)
+{
+	struct core_fixture *fixture = *state;
+	char types[128];
+
+	run_to_gate(fixture, "c");
+	core_restart(fixture);
+	spawner_say_whole_entry(fixture, "gone", &died);
+	spawner_say_whole_entry(fixture, "c", &running);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_PING);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_REAP);
+	spawner_say_done(fixture);
+	spawner_expect(fixture, OP_CGROUP_REMOVE);
+	spawner_say_done(fixture);
+	assert_string_equal(event_types(fixture, types, sizeof(types)),
+			    "started");
+}
+
 static void
 drop_answer(struct daemon *daemon, uint64_t id, const struct op_message *answer,
 	    int fd)
@@ -388,6 +410,8 @@ main(void)
 		CORE_TEST(commit_without_an_open_gate_can_be_started_again),
 		CORE_TEST(exec_after_the_list_is_seen),
 		CORE_TEST(child_that_came_after_the_list_is_reaped),
+		CORE_TEST(
+			child_that_never_ran_of_a_deleted_start_has_no_second_end),
 		CORE_TEST(questions_about_own_tasks_are_never_dropped),
 		CORE_TEST(record_whose_tail_was_cut_is_gone_on_with),
 		CORE_TEST(terminal_event_keeps_its_number_over_a_restart),
