@@ -201,15 +201,14 @@ def rollup(pid):
 
 
 class Usage:
-    """Private memory in KiB (what nobody else has) and descriptors."""
+    """Anonymous memory in KiB and descriptors. What of it is private changes
+    with every zygote that the spawner forks, what there is does not."""
     NAMES = ("nsexecd", "nsexec-spawner")
 
     def __init__(self, nsx):
         self.pids = (nsx.nsexecd_pid(), nsx.spawner_pid())
         memory = [rollup(pid) for pid in self.pids]
-        self.kib = tuple(m["Private_Dirty"] + m["Private_Clean"]
-                         for m in memory)
-        self.rss = tuple(m["Rss"] for m in memory)
+        self.kib = tuple(m["Anonymous"] for m in memory)
         self.fds = tuple(sum(fd_kinds(pid).values()) for pid in self.pids)
 
 

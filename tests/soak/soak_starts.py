@@ -330,7 +330,7 @@ class Starts:
                       if x > warm]
             lines.append(
                 f"{name}: {slope(points):+.3f} KiB per 1,000 starts over the "
-                f"last {n - warm}; private memory {points[0][1]} KiB there, "
+                f"last {n - warm}; anonymous memory {points[0][1]} KiB there, "
                 f"{after.kib[i]} KiB at the end, {after.fds[i]} descriptors"
                 if points else f"{name}: too few starts for a slope")
         return lines
