@@ -16,5 +16,6 @@ dist_doc_DATA = \
 	doc/NSEXEC.md \
 	doc/PERFORMANCE.md \
 	doc/ROOTLESS.md \
+	doc/SOAK.md \
 	proto/nsexec.proto
 EXTRA_DIST += LICENSE autogen.sh
