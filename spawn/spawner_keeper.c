@@ -218,10 +218,16 @@ keeper_on_worker(struct spawner *spawner, void *userdata, uint32_t events)
 		return;
 	}
 	r = child_reap(keeper->pid, &end);
-	if (r == 0)
+	if (r == 0) {
 		keeper_on_end(spawner, (int)end.wait_status);
-	else
+		return;
+	}
+	/* Its pidfd says that it has ended, and a tracer has not let go of it
+	 * (ptrace(2)): look again, but not all the time. */
+	if (r != -EBUSY)
 		log_error(-r, "cannot reap nsexecd %d", keeper->pid);
+	watch_remove(&spawner->loop, &keeper->watch);
+	timer_set(&spawner->loop, TIMER_WORKER, KEEPER_REAP_POLL_MS);
 }
 
 static int
@@ -381,6 +387,8 @@ keeper_adopt(struct spawner *spawner)
 	keeper->pid = pid;
 	keeper->pidfd = fd_steal(&pidfd);
 	keeper->adopted = true;
+	/* It served before we came: if it ends now, there is to be another. */
+	keeper->was_ready = true;
 	keeper->state = KEEPER_STARTING;
 	timer_set(&spawner->loop, TIMER_WORKER, KEEPER_READY_MS);
 	r = keeper_watch(spawner);

@@ -233,6 +233,26 @@ class Keeper(TestCase):
         self.spawner.stop_process()
         os.rmdir(self.spawner.cgroup)
 
+    def test_taken_over_worker_that_dies_at_once_is_replaced(self):
+        self.kept()
+        pid = self.worker()
+        os.kill(pid, signal.SIGSTOP)  # it cannot say that it is ready
+        self.crash_spawner()
+        peer = self.spawner.connect()
+        self.addCleanup(peer.close)
+        fd = self.program()
+        peer.request(sp.KEEP, fds=[fd])
+        os.close(fd)
+        wait_for(lambda: f"took over nsexecd {pid}" in self.spawner.log())
+        os.kill(pid, signal.SIGKILL)
+        answer = peer.recv()
+        self.assertEqual(answer.kind, sp.DONE, answer)
+        new = self.new_worker(pid)
+        self.assertEqual(peer.call(sp.STOP).kind, sp.DONE)
+        self.assertFalse(alive(new))
+        self.spawner.stop_process()
+        os.rmdir(self.spawner.cgroup)
+
     def test_taken_over_worker_that_ends_cleanly_is_not_restarted(self):
         self.kept()
         pid = self.worker()
