@@ -242,12 +242,13 @@ denies_setgroups(const struct stage_context *context)
 
 /* Maps and go, with the credentials that this process has now. */
 static int
-write_maps(struct stage_context *context, pid_t pid)
+write_maps(struct stage_context *context, pid_t pid, const int *done_channel)
 {
 	struct mapset set = mapset_of(context->msg);
 
 	set.proc_fd = context->proc_fd;
 	set.go_write = context->go_write;
+	set.done_channel = done_channel;
 	set.deny_setgroups = denies_setgroups(context);
 	set.stage = context->stage;
 	set.caps = context->mapper_caps;
@@ -281,7 +282,7 @@ mapper_work(struct stage_context *context, int channel)
 	if (n != sizeof(pid) || pid <= 0)
 		return stage_fail(context, "map-open", "recvmsg", EPROTO,
 				  "pid");
-	return write_maps(context, pid);
+	return write_maps(context, pid, &channel);
 }
 
 static _Noreturn void
@@ -298,11 +299,10 @@ mapper_run(struct stage_context *context, int channel)
 	context->stage = STAGE_MAPPER;
 	r = mapper_work(context, channel);
 	if (r == 0)
-		r = fd_send(channel, "k", 1, NULL, 0);
-	else
-		r = fd_send(channel, &context->failure,
-			    sizeof(context->failure), NULL, 0);
-	_exit(r < 0);
+		_exit(0);
+	(void)!fd_send(channel, &context->failure, sizeof(context->failure),
+		       NULL, 0);
+	_exit(1);
 }
 
 int
@@ -341,7 +341,7 @@ mapper_go(struct stage_context *context)
 	int r;
 
 	if (context->mapper_channel < 0)
-		return write_maps(context, context->init_pid);
+		return write_maps(context, context->init_pid, NULL);
 	fd_close(&context->go_write);
 	r = fd_send(context->mapper_channel, &pid, sizeof(pid), NULL, 0);
 	return r < 0 ? stage_fail(context, NULL, "sendmsg", -r, "mapper") : 0;

@@ -162,6 +162,14 @@ mapset_write(const struct mapset *asked, pid_t pid, struct failure *failure)
 		r = raise_caps(set, 0, failure);
 	if (r < 0)
 		return r;
+	/* In this order: were we killed in between the other way round, the
+	 * relay would report a failure of a program that runs. So it ends as
+	 * one that succeeded, and init at the end of file, before it runs. */
+	if (set->done_channel)
+		r = fd_send(*set->done_channel, "k", 1, NULL, 0);
+	if (r < 0)
+		return failure_set(failure, set->stage, "map-finish", "sendmsg",
+				   -r, "relay");
 	r = handover_send(set->go_write, offsets_fd);
 	return r < 0 ? failure_set(failure, set->stage, "go", "sendmsg", -r,
 				   "init")

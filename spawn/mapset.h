@@ -17,11 +17,13 @@
 struct mapset {
 	const char *uid_map, *gid_map; /* lent; NULL = none is written */
 	size_t uid_map_size, gid_map_size;
-	int proc_fd;	      /* lent: root of a procfs */
-	int go_write;	      /* lent */
-	bool deny_setgroups;  /* asked for, or the caller is no admin */
-	bool outside_offsets; /* init gets its timens_offsets with the go */
-	enum stage stage;     /* who writes: for the failure */
+	int proc_fd; /* lent: root of a procfs */
+	int go_write;
+	/* Told "k" when all is written, before init goes on. NULL: nobody. */
+	const int *done_channel; /* lent */
+	bool deny_setgroups;	 /* asked for, or the caller is no admin */
+	bool outside_offsets;	 /* init gets its timens_offsets with the go */
+	enum stage stage;	 /* who writes: for the failure */
 	/* Permitted to the writer and raised around each write, as far as that
 	 * one needs them; 0: it writes with what it has. With CAP_SETUID or
 	 * CAP_SETGID the process must be a child of parent in the writer's own
