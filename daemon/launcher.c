@@ -26,6 +26,7 @@
 #define LAUNCHER_PATIENCE_MS 10000
 #define LAUNCHER_ANSWER_MS 20000
 #define LAUNCHER_PAUSE_US 50000
+#define LAUNCHER_AGAIN_US 200000
 
 void
 launcher_say(int error, const char *what, const char *object)
@@ -202,6 +203,26 @@ launcher_wait(int fd, int signal_fd)
 	return fd_recv(fd, buf, sizeof(buf), NULL, 0, NULL) > 0 ? 0 : 1;
 }
 
+/*
+ * The spawner has died. Whatever it was may end the next one as well, and the
+ * containers go on meanwhile: not given up at the first failure.
+ */
+static int
+launcher_ensure_again(const struct launch *launch, int *fd)
+{
+	int64_t end = clock_boottime_ms() + LAUNCHER_PATIENCE_MS;
+	int r;
+
+	fprintf(stderr, "nsexecd: the spawner in %s has died\n", launch->dir);
+	fd_close(fd);
+	for (;;) {
+		r = launcher_ensure(launch, fd);
+		if (r == 0 || clock_boottime_ms() >= end)
+			return r;
+		usleep(LAUNCHER_AGAIN_US);
+	}
+}
+
 static int
 launcher_watch(const struct launch *launch, int *fd, int signal_fd)
 {
@@ -213,10 +234,7 @@ launcher_watch(const struct launch *launch, int *fd, int signal_fd)
 			return r;
 		if (r == 2)
 			continue;
-		fprintf(stderr, "nsexecd: the spawner in %s has died\n",
-			launch->dir);
-		fd_close(fd);
-		r = launcher_ensure(launch, fd);
+		r = launcher_ensure_again(launch, fd);
 		if (r < 0)
 			return r;
 	}

@@ -419,6 +419,8 @@ adopt_task(struct task *task, const struct op_message *entry, int fd)
 		abort_restart(task, "nsexecd was restarted while it was set "
 				    "up");
 	} else if (task->state == TASK_ENDED) {
+		if (!task->exited)
+			task_kill(task);
 		task_clean_up(task);
 	} else {
 		take_status(task, entry);
@@ -522,6 +524,9 @@ list_is_done(struct daemon *daemon)
 			miss_task(task);
 		}
 		miss_task(&container->init);
+		/* The order to kill it may have died with the spawner. */
+		if (container->deleting && task_is_live(&container->init))
+			task_kill(&container->init);
 	}
 }
 

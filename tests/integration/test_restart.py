@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a death or a second start of the daemon leaves."""
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from harness import Instance, TestCase, alive, main, program, wait_for  # noqa: E402,E501
+from ttrpc_client import Client  # noqa: E402
 
 ALL = ("--new", "all", "--map-root-user")
 
@@ -59,6 +61,31 @@ class Killed(TestCase):
                  self.nsx.answers(), 15, "a new nsexecd")
         self.assertEqual(self.ctl_ok("wait", "down").out.strip(), "33")
         self.ctl_ok("delete", "down")
+
+    def test_record_that_was_never_written_is_no_record(self):
+        """Killed between making the file and writing the intent."""
+        folder = os.path.join(self.nsx.dir, "records")
+        path = os.path.join(folder, "0:unwritten")
+        with open(path, "xb"):
+            os.chown(path, os.stat(folder).st_uid, os.stat(folder).st_gid)
+        self.nsx.kill_nsexecd()
+        self.assertEqual(os.listdir(folder), [".numbering"])
+
+    def test_poll_goes_on_behind_the_gap_of_a_restart(self):
+        client = Client(self.nsx.socket_path)
+        first = client.call("NextEvents", {"filter": {"from_seq": 1},
+                                           "timeout_ms": 0})
+        client.close()
+        self.ctl_ok("run", "--", "/bin/true")
+        self.nsx.kill_nsexecd()
+        client = Client(self.nsx.socket_path)
+        self.addCleanup(client.close)
+        filter_ = {"epoch": first["epoch"], "from_seq": first["next_seq"]}
+        told = client.call("NextEvents", {"filter": filter_, "timeout_ms": 0})
+        self.assertEqual(told["events"][0]["type"], "EVENT_GAP")
+        filter_["from_seq"] = told["next_seq"]
+        again = client.call("NextEvents", {"filter": filter_, "timeout_ms": 0})
+        self.assertEqual(again.get("events", []), [])
 
     def test_spawner_stays_the_same_process(self):
         spawner = self.nsx.spawner_pid()
@@ -128,6 +155,45 @@ class Ends(TestCase):
             self.assertEqual(done.returncode, 0, done.stdout)
             self.assertEqual(nsx.ctl("run", "--", "/bin/sh", "-c",
                                      "exit 4").code, 4)
+        finally:
+            nsx.stop()
+
+    def test_order_to_kill_is_given_to_the_next_spawner(self):
+        with Instance() as nsx:
+            nsx.ctl("run", "-d", "--name", "on", "--", "/bin/sleep", "100")
+            client = Client(nsx.socket_path, 20)
+            self.addCleanup(client.close)
+            client.call("Version", {})
+            spawner = nsx.spawner_pid()
+            os.kill(spawner, signal.SIGSTOP)
+            delete = client.send_request("Delete", {"id": "on",
+                                                    "force": True})
+            client.send_request("Version", {})
+            self.assertNotEqual(client.recv_response()[0], delete)
+            os.kill(spawner, signal.SIGKILL)
+            self.assertEqual(client.recv_response()[0], delete)
+            self.assertEqual(nsx.ctl("list", "-q").out, "")
+
+    def test_next_spawner_that_fails_is_not_the_end(self):
+        """The launcher tries again; here its program is away for a while."""
+        nsx = Instance()
+        programs = os.path.join(nsx.base, "programs")
+        os.mkdir(programs)
+        for name in ("nsexecd", "nsexec-spawner", "nsexec-resolver"):
+            shutil.copy(program(name), programs)
+        away = os.path.join(programs, "nsexec-spawner")
+        argv = nsx.command()
+        nsx.command = lambda: [os.path.join(programs, "nsexecd"), *argv[1:]]
+        nsx.start()
+        try:
+            old = nsx.spawner_pid()
+            os.rename(away, away + ".away")
+            os.kill(old, signal.SIGKILL)
+            wait_for(lambda: "cannot find nsexec-spawner" in nsx.log(), 10)
+            os.rename(away + ".away", away)
+            wait_for(lambda: nsx.spawner_pid() not in (None, old) and
+                     nsx.answers(), 15, f"a new spawner:\n{nsx.log()}")
+            self.assertIsNone(nsx.launcher.poll())
         finally:
             nsx.stop()
 
