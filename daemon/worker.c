@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -78,6 +79,10 @@ pid_file_lock(const char *path, bool must_exist, int *ret_fd)
 		log_error("%s: cannot write: %s", path, strerror(errno));
 		return -EIO;
 	}
+	/* Until here the spawner's death is ours: the next one would not find
+	 * us, and start another on the same records. From here it does. */
+	if (prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) < 0)
+		return -errno;
 	*ret_fd = fd_steal(&fd);
 	return 0;
 }

@@ -108,7 +108,8 @@ program_forbid_core(const struct program *program)
 }
 
 static _Noreturn void
-program_exec(const struct spawner *spawner, const struct program *program)
+program_exec(const struct spawner *spawner, const struct program *program,
+	     pid_t parent)
 {
 	int at = PROGRAM_FIRST_FD + (int)program->n_fds;
 
@@ -123,6 +124,11 @@ program_exec(const struct spawner *spawner, const struct program *program)
 		program_drop_privilege(program);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		program_die(program, "prctl(PR_SET_NO_NEW_PRIVS)");
+	/* After the change of credentials, which clears it; exec keeps it. */
+	if (program->dies_with_us &&
+	    (prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0, 0, 0) < 0 ||
+	     getppid() != parent))
+		program_die(program, "prctl(PR_SET_PDEATHSIG)");
 	syscall(SYS_execveat, at, "", program->argv, program->env,
 		AT_EMPTY_PATH);
 	program_die(program, "execveat");
@@ -134,15 +140,15 @@ program_start(const struct spawner *spawner, const struct program *program,
 {
 	struct clone_args args = { .flags = CLONE_PIDFD,
 				   .exit_signal = SIGCHLD };
+	pid_t pid, parent = getpid();
 	int pidfd = -1;
-	pid_t pid;
 
 	if (program->n_fds > PROGRAM_MAX_FDS)
 		return -E2BIG;
 	args.pidfd = (uint64_t)(uintptr_t)&pidfd;
 	pid = sys_clone3(&args);
 	if (pid == 0)
-		program_exec(spawner, program);
+		program_exec(spawner, program, parent);
 	if (pid < 0)
 		return pid;
 	*ret_pid = pid;

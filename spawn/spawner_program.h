@@ -8,6 +8,7 @@
 #ifndef NSX_SPAWN_SPAWNER_PROGRAM_H
 #define NSX_SPAWN_SPAWNER_PROGRAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -28,7 +29,8 @@ struct program {
 	int error_fd; /* becomes standard error; -1: ours stays */
 	uid_t uid;
 	gid_t gid;
-	char *listen_pid; /* "LISTEN_PID=<its pid>" goes here; or NULL */
+	bool dies_with_us; /* by SIGKILL, until it says otherwise */
+	char *listen_pid;  /* "LISTEN_PID=<its pid>" goes here; or NULL */
 };
 
 /* Fork and exec it. 0 and *ret_pid, *ret_pidfd (given); -errno. */

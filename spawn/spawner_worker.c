@@ -55,6 +55,7 @@ worker_start(struct spawner *spawner, pid_t *ret_pid, int *ret_pidfd)
 				   .error_fd = -1,
 				   .uid = spawner->options.worker_uid,
 				   .gid = spawner->options.worker_gid,
+				   .dies_with_us = true,
 				   .listen_pid = listen_pid };
 	size_t offset, n = 4;
 

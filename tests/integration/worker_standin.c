@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -195,6 +196,8 @@ main(int argc, char **argv)
 		return 3;
 	sigaction(SIGTERM, &action, NULL);
 	pid_fd = lock_pid_file(argv[3]);
+	/* as nsexecd: from here the next spawner finds it */
+	prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
 	if (argc > 4 && strcmp(argv[4], "store") == 0 &&
 	    strcmp(getenv("LISTEN_FDS"), "2") == 0) {
 		leave_all(say_ping(argv[3]), argv[3]);
