@@ -22,14 +22,13 @@ HOSTILE_SUITES = test_confine test_fairness test_frames test_hostile_fields \
 	test_spawner_hostile test_spawner_relay test_subverted \
 	test_rights test_stuck_exec test_threats_daemon test_threats_payload \
 	test_threats_stage
-# Every process killed at every system call: hours.
+# Every point of every kind; TORTURE="--kinds kill --seed 3", say, for less.
+TORTURE = --report $(abs_top_srcdir)/doc/TORTURE.md
 .PHONY: torture
 torture: all
 	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check TESTS=
 	$(AM_V_at)NSX_BUILD=$(abs_builddir) python3 \
-		$(top_srcdir)/tests/fault/torture.py --long
-	$(AM_V_at)NSX_BUILD=$(abs_builddir) python3 \
-		$(top_srcdir)/tests/fault/torture.py --long --errno
+		$(top_srcdir)/tests/fault/torture.py --long $(TORTURE)
 
 # 100,000 starts, 10,000 containers at once, 1,000 restarts: a quarter of an hour.
 .PHONY: soak
@@ -127,7 +126,10 @@ endif
 EXTRA_DIST += \
 	tests/data/hostile_bootstrap.py \
 	tests/data/hostile_bootstrap.txt
-EXTRA_DIST += examples/policy/policy.json tests/fault/torture.py
+EXTRA_DIST += examples/policy/policy.json \
+	tests/fault/allocation.py tests/fault/auditor.py \
+	tests/fault/faults.py tests/fault/random_kills.py \
+	tests/fault/scenarios.py tests/fault/torture.py tests/fault/worker.py
 include tests/fuzz/local.mk
 
 # Plays spawner and nsexecd for the stages.
@@ -138,8 +140,15 @@ check_PROGRAMS += tests/soak/payload
 tests_soak_payload_SOURCES = tests/soak/payload.c
 tests_soak_payload_CFLAGS = -Os -ffreestanding -fno-stack-protector
 tests_soak_payload_LDFLAGS = -nostdlib -static -all-static
-check_PROGRAMS += tests/fault/injector
+check_PROGRAMS += tests/fault/injector tests/fault/payload nsexecd-alloc
 tests_fault_injector_SOURCES = tests/fault/injector.c
+tests_fault_payload_SOURCES = tests/fault/payload.c
+# nsexecd, beside the programs that it starts, whose allocations can fail.
+nsexecd_alloc_CPPFLAGS = $(nsexecd_CPPFLAGS)
+nsexecd_alloc_CFLAGS = $(nsexecd_CFLAGS)
+nsexecd_alloc_SOURCES = $(nsexecd_SOURCES) \
+	tests/fault/alloc.c tests/fault/alloc.h
+nsexecd_alloc_LDADD = $(nsexecd_LDADD)
 check_PROGRAMS += tests/integration/stage_driver
 tests_integration_stage_driver_SOURCES = \
 	tests/integration/stage_driver.c tests/integration/stage_driver.h \

@@ -3,17 +3,20 @@
  * Kill a process, or make one of its system calls fail, at exactly the N-th
  * call that it makes in one role.
  *
- *	injector --pid PID... [--role COMM] [--at N] [--errno E]
+ *	injector --pid PID... [--role NAME,...] [--call NR] [--at N] [--errno E]
  *
  * Traces each PID and all that it forks. A role is the name that a process has
- * at the time ("nsx:[relay]"); without one it is the first PID itself. The
- *calls of a role are counted over all processes that have it, so the count goes
- *on from one start to the next. At number N the process gets SIGKILL, or with
- *--errno the call is not made and fails with E; without --at everything is only
- *counted. Says "ready" when it traces; TERM or the end of standard input ends
- *it. Then one line: "hit CALL" or "count N", and all are let go.
+ * at the time ("nsx:[relay]"); "+fork" is any other process that still has the
+ * name of the first PID; without one it is the first PID itself. The calls of
+ * a role are counted over all processes that have it (--call: those of that
+ * number alone), so the count goes on from one start to the next. At number N
+ * the process gets SIGKILL, or with --errno the call is not made and fails with
+ * E; without --at everything is only counted. Says "ready" when it traces; TERM
+ * ends it. Then one line, "hit CALL" or "count N CALL..." with every call that
+ * was counted, and all are let go.
  *
- * A process is let go at exec: what is injected into is our own code.
+ * A process is let go at exec, unless the program's name is the role: what is
+ * injected into is our own code.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -43,15 +46,19 @@ main(void)
 	(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | \
 	 PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC)
 #define TRACEES_MAX 4096
+#define CALLS_MAX 20000
+#define NAME_MAX_SIZE 64
 
 static struct {
 	pid_t pid;
 	const char *role;
-	long at, error, count;
+	char first_name[NAME_MAX_SIZE];
+	long at, call, error, count;
+	unsigned short calls[CALLS_MAX];
 	bool hit;
 	unsigned long long hit_call;
 	volatile sig_atomic_t ending;
-} self = { .at = -1 };
+} self = { .at = -1, .call = -1 };
 
 static struct tracee {
 	pid_t pid;
@@ -77,21 +84,56 @@ tracee_find(pid_t pid)
 }
 
 static bool
-has_role(pid_t pid)
+name_read(pid_t pid, char name[NAME_MAX_SIZE])
 {
-	char path[64], name[64] = "";
+	char path[64];
 	FILE *f;
 
-	if (!self.role)
-		return pid == self.pid;
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
 	f = fopen(path, "re");
 	if (!f)
 		return false;
-	if (fgets(name, sizeof(name), f))
+	name[0] = '\0';
+	if (fgets(name, NAME_MAX_SIZE, f))
 		name[strcspn(name, "\n")] = '\0';
 	fclose(f);
-	return strcmp(name, self.role) == 0;
+	return true;
+}
+
+static bool
+has_role(pid_t pid)
+{
+	const char *at = self.role;
+	char name[NAME_MAX_SIZE];
+	size_t len;
+
+	if (!self.role)
+		return pid == self.pid;
+	if (!name_read(pid, name))
+		return false;
+	if (strcmp(self.role, "+fork") == 0)
+		return pid != self.pid && strcmp(name, self.first_name) == 0;
+	for (; *at; at += len + (at[len] == ',')) {
+		len = strcspn(at, ",");
+		if (strlen(name) == len && strncmp(name, at, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Does this call not count, whoever makes it? */
+static bool
+is_outside(unsigned long long call)
+{
+	/* its end: neither is there anything to lose nor can it fail */
+	if (call == SYS_exit || call == SYS_exit_group)
+		return true;
+	/* What gives back never fails and keeps (close(2)): a leak would be our
+	 * doing. */
+	if (self.error != 0 && (call == SYS_close || call == SYS_close_range ||
+				call == SYS_munmap))
+		return true;
+	return self.call >= 0 && call != (unsigned long long)self.call;
 }
 
 static void
@@ -100,17 +142,11 @@ on_enter(struct tracee *tracee)
 	struct user_regs_struct regs;
 
 	if (self.hit || !has_role(tracee->pid) ||
-	    ptrace(PTRACE_GETREGS, tracee->pid, NULL, &regs) < 0)
+	    ptrace(PTRACE_GETREGS, tracee->pid, NULL, &regs) < 0 ||
+	    is_outside(regs.orig_rax))
 		return;
-	/* its end: neither is there anything to lose nor can it fail */
-	if (regs.orig_rax == SYS_exit || regs.orig_rax == SYS_exit_group)
-		return;
-	/* What gives back never fails and keeps (close(2)): a leak would be our
-	 * doing. */
-	if (self.error != 0 &&
-	    (regs.orig_rax == SYS_close || regs.orig_rax == SYS_close_range ||
-	     regs.orig_rax == SYS_munmap))
-		return;
+	if (self.count < CALLS_MAX)
+		self.calls[self.count] = (unsigned short)regs.orig_rax;
 	if (++self.count != self.at)
 		return;
 	self.hit = true;
@@ -155,7 +191,8 @@ on_stop(pid_t pid, int status)
 {
 	struct tracee *tracee = tracee_find(pid);
 	int sig = WSTOPSIG(status), event = status >> 16;
-	bool let_go = event == PTRACE_EVENT_EXEC;
+	bool let_go = event == PTRACE_EVENT_EXEC &&
+		      !(self.role && self.role[0] != '+' && has_role(pid));
 
 	if (sig == (SIGTRAP | 0x80)) {
 		if (is_enter(pid))
@@ -200,6 +237,19 @@ interrupt_all(void)
 			tracees[i].pid = 0;
 }
 
+static void
+say_end(void)
+{
+	if (self.hit) {
+		printf("hit %llu\n", self.hit_call);
+		return;
+	}
+	printf("count %ld", self.count);
+	for (long i = 0; i < self.count && i < CALLS_MAX; i++)
+		printf(" %d", self.calls[i]);
+	putchar('\n');
+}
+
 static int
 run(void)
 {
@@ -226,10 +276,7 @@ run(void)
 		else
 			tracee_find(pid)->pid = 0;
 	}
-	if (self.hit)
-		printf("hit %llu\n", self.hit_call);
-	else
-		printf("count %ld\n", self.count);
+	say_end();
 	return 0;
 }
 
@@ -242,8 +289,10 @@ seize(pid_t pid)
 		exit(1);
 	}
 	tracee_find(pid);
-	if (self.pid == 0)
+	if (self.pid == 0) {
 		self.pid = pid;
+		name_read(pid, self.first_name);
+	}
 }
 
 int
@@ -252,6 +301,7 @@ main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "pid", required_argument, NULL, 'p' },
 		{ "role", required_argument, NULL, 'r' },
+		{ "call", required_argument, NULL, 'c' },
 		{ "at", required_argument, NULL, 'n' },
 		{ "errno", required_argument, NULL, 'e' },
 		{ NULL, 0, NULL, 0 },
@@ -260,22 +310,18 @@ main(int argc, char **argv)
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (option) {
-		case 'p':
-			seize(atoi(optarg));
-			break;
-		case 'r':
+		if (option == 'p')
+			seize((pid_t)strtol(optarg, NULL, 10));
+		else if (option == 'r')
 			self.role = optarg;
-			break;
-		case 'n':
-			self.at = atol(optarg);
-			break;
-		case 'e':
-			self.error = atol(optarg);
-			break;
-		default:
+		else if (option == 'c')
+			self.call = strtol(optarg, NULL, 10);
+		else if (option == 'n')
+			self.at = strtol(optarg, NULL, 10);
+		else if (option == 'e')
+			self.error = strtol(optarg, NULL, 10);
+		else
 			return 2;
-		}
 	}
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGALRM, &action, NULL);

@@ -1,381 +1,302 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Kill every process of ours at every system call, and look what is lost.
+"""Break every process of ours at every point, and look what is lost.
 
-usage: torture.py [--long | --points N] [--seed N] [--only ROLE/SCENARIO]
-                  [--errno]
+usage: torture.py [--kinds KIND,...] [--only ROLE/SCENARIO] [--points N | --long]
+                  [--rounds N] [--seed N] [--jobs N] [--report FILE]
 
-For each role (nsexecd, the spawner, each kind of stage) and each scenario the
-calls that it makes are counted; then the scenario runs once for every one of
-them, with SIGKILL at that call (--errno: with that call failing instead). The
-short form takes a sample of N calls of each pair, --long all.
+kill     SIGKILL at every system call of each role in each scenario
+errno    each call that can fail does so once with each errno that fits it
+alloc    the n-th allocation of nsexecd fails, for every n
+random   SIGKILL at random times under a load of starts with keys
 
-After each point the auditor looks at /proc, at the cgroups and at the event
-stream alone:
-  - the instance answers again
-  - a payload ran at most once, and exactly once if that was said
-  - what was created, started or ran has exactly one terminal event
-  - nothing runs or lies about: processes, zombies, cgroups, gates, descriptors
-Prints points and violations; exit 1 if there was one.
+The calls that a role makes are counted first. --long tries every point and
+10,000 random kills; otherwise a sample of N points (and N/20 rounds), the same
+for the same seed and the same counts. After each point the auditor looks
+(auditor.py, scenarios.py). Prints points tried and violations; exit 1 if there
+was one. --report writes them down as a document.
 """
 import argparse
 import collections
+import datetime
 import json
 import os
+import platform
+import queue
 import random
-import select
-import shutil
-import signal
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+for folder in ("../lib", "../integration", "."):
+    sys.path.insert(0, os.path.join(HERE, folder))
 # pylint: disable=wrong-import-position
-from harness import (ORDINARY_UID, Instance, all_children, children, comm,
-                     fd_kinds, own_mounts, proc_state, program, tree,
-                     wait_for, zygotes)  # noqa: E402
+import faults  # noqa: E402
+from harness import BUILD, TOP  # noqa: E402
+from scenarios import SCENARIOS  # noqa: E402
+from worker import ONLY, ROLES, serve  # noqa: E402
 
-TERMINAL = {"exited", "exec-exited", "failed"}
-# EINTR ENOMEM EAGAIN EMFILE ENOSPC EIO EPERM
-ERRNOS = (4, 12, 11, 24, 28, 5, 1)
-
-
-class Violation(Exception):
-    """Something was lost, ran twice or was left behind."""
-
-
-class Injector:
-    """The tracer of one process and its forks; see injector.c."""
-
-    def __init__(self, pids, role, at=None, errno=None):
-        argv = [program("tests/fault/injector")]
-        for pid in pids:
-            argv += ["--pid", str(pid)]
-        if role:
-            argv += ["--role", role]
-        if at is not None:
-            argv += ["--at", str(at)]
-        if errno:
-            argv += ["--errno", str(errno)]
-        self.child = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
-                                      stdout=subprocess.PIPE, text=True)
-        line = self.child.stdout.readline()
-        if line != "ready\n":
-            raise RuntimeError(f"injector: {line!r}")
-
-    def end(self):
-        """("hit", call) or ("count", n)."""
-        if self.child.poll() is None:
-            self.child.send_signal(signal.SIGTERM)
-        out, _ = self.child.communicate(timeout=20)
-        words = out.split()
-        return (words[0], int(words[1])) if len(words) == 2 else ("hit", -1)
+KINDS = ("kill", "errno", "alloc", "random")
+CHUNK = 20
+LONG_ROUNDS = 10000
+ALLOC_ROLES = ("nsexecd", "nsexecd-start")
+# Those in which nsexecd itself dies tell nothing of its allocations.
+NO_ALLOC = ("restart",)
 
 
-class Bench:
-    """An instance, the marks that payloads leave, and the auditor."""
+class Remote:
+    """A worker in mount and pid namespaces of its own (worker.py)."""
 
     def __init__(self):
-        self.nsx = Instance().start()
-        self.marks = os.path.join(self.nsx.base, "marks")
-        os.mkdir(self.marks)
-        os.chmod(self.marks, 0o777)
-        self.n = 0
-        self.seq = 0
-        self.settle()
-        self.facts = self.look()
+        self.child = None
+
+    def ask(self, job):
+        if not self.child:
+            self.child = subprocess.Popen(
+                ["unshare", "--mount", "--propagation", "private", "--pid",
+                 "--fork", "--kill-child", "--mount-proc", sys.executable,
+                 os.path.abspath(__file__), "--serve"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.child.stdin.write(json.dumps(job) + "\n")
+        self.child.stdin.flush()
+        line = self.child.stdout.readline()
+        if not line:
+            status = self.child.wait()
+            self.child = None
+            return {"lost": f"the tester itself ended with {status} at {job}"}
+        return json.loads(line)
 
     def close(self):
-        self.nsx.stop()
-
-    # What scenarios do
-
-    def payload(self, code, then=""):
-        """A program that leaves one line for each time it runs."""
-        self.n += 1
-        self.mark = os.path.join(self.marks, str(self.n))
-        return ["/bin/sh", "-c", f"echo ran >> {self.mark}; {then} exit {code}"]
-
-    def ran(self):
-        try:
-            with open(self.mark, encoding="ascii") as f:
-                return len(f.readlines())
-        except FileNotFoundError:
+        if not self.child:
             return 0
-
-    def ctl(self, *args, **keywords):
-        return self.nsx.ctl(*args, **keywords)
-
-    # The auditor
-
-    def settle(self):
-        """Nobody is at work: wait until the instance answers, then for what
-        a killed one left to be cleaned up."""
-        wait_for(lambda: self.nsx.nsexecd_pid() and self.nsx.spawner_pid() and
-                 self.nsx.answers(), 30, "an instance that answers")
-
-    def delete_all(self):
-        for name in self.ctl("list", "-q").lines():
-            self.ctl("delete", "-f", name)
-
-    def events(self):
-        """All (root sees everybody's) since the last point."""
-        result = self.ctl("events", "--from", "1", "--no-follow", "--json")
-        found = [json.loads(line) for line in result.lines()]
-        return [event for event in found
-                if event["type"] != "gap" and
-                (event["epoch"], event["seq"]) not in self.known]
-
-    known = frozenset()
-
-    def remember(self):
-        self.known = frozenset(
-            (event["epoch"], event["seq"]) for event in self.events()) | \
-            self.known
-
-    def look(self):
-        spawner, worker = self.nsx.spawner_pid(), self.nsx.nsexecd_pid()
-        return {
-            "spawner": spawner, "worker": worker,
-            "spawner fds": fd_kinds(spawner), "worker fds": fd_kinds(worker),
-        }
-
-    def leftovers(self):
-        spawner, worker = self.nsx.spawner_pid(), self.nsx.nsexecd_pid()
-        found = []
-        for pid in all_children(spawner):
-            if pid != worker and comm(pid) != "nsx:[zygote]":
-                found.append(f"spawner's child {pid} {comm(pid)} "
-                             f"{proc_state(pid)}")
-        found += [f"cgroup {name}" for name in self.nsx.cgroups()]
-        gates = os.path.join(self.nsx.dir, "gates")
-        found += [f"gate {name}" for name in os.listdir(gates)]
-        now = self.look()
-        for name in ("spawner", "worker"):
-            if now[name] == self.facts[name]:
-                more = now[name + " fds"] - self.facts[name + " fds"]
-                # A spawner that took over a living nsexecd makes its two
-                # listeners when it has to start the next, and there are two
-                # zygotes or, when they were killed, fewer for a while.
-                if name == "spawner":
-                    more.subtract({"socket:": 4, "anon_inode:": 2})
-                    more = +more
-                if more:
-                    pid = now[name]
-                    links = [os.readlink(f"/proc/{pid}/fd/{n}")
-                             for n in os.listdir(f"/proc/{pid}/fd")]
-                    found.append(f"{name} fds: {dict(more)} more of {links}")
-        return found
-
-    def audit(self, said):
-        """said: the code the caller got for its payload, None for none."""
-        self.settle()
-        ran = self.ran()
-        if ran > 1:
-            raise Violation(f"the payload ran {ran} times")
-        if said and ran != 1:
-            raise Violation("the caller has its exit code, and it never ran")
-        last = []
-
-        def ended():
-            self.delete_all()
-            last[:] = self.leftovers()
-            return not last
-        self.check_events()
-        try:
-            wait_for(ended, 15, "")
-        except AssertionError:
-            raise Violation("left: " + "; ".join(last)) from None
-        self.remember()
-        self.facts = self.look()
-
-    def check_events(self):
-        problem = []
-
-        def complete():
-            problem[:] = self.event_problems()
-            return not problem
-        # What a scenario leaves alive is ended first.
-        for name in self.ctl("list", "-q").lines():
-            self.ctl("kill", "-s", "KILL", "--all", name)
-        try:
-            wait_for(complete, 12, "")
-        except AssertionError:
-            raise Violation("; ".join(problem)) from None
-
-    def event_problems(self):
-        by_container = collections.defaultdict(list)
-        for event in self.events():
-            name = (event["container"], event.get("exec_id") or "")
-            by_container[name].append(event["type"])
-        problems = []
-        for name, types in by_container.items():
-            ends = [t for t in types if t in TERMINAL]
-            if len(ends) != 1:
-                problems.append(f"{name} has {len(ends)} terminal events "
-                                f"among {types}")
-        if self.ran() and not any(
-                {"started", "exited", "exec-started", "exec-exited"} &
-                set(types) for types in by_container.values()):
-            problems.append("a payload ran of which no event tells")
-        return problems
-
-
-# Scenarios: each does its work once and returns the payload's code as the
-# caller was told it, or None. A caller whose daemon dies is told so.
-
-def told(result, code):
-    return code if result.code == code else None
-
-
-def run(bench):
-    return told(bench.ctl("run", "--new", "all", "--map-root-user", "--",
-                          *bench.payload(7)), 7)
-
-
-def run_user(bench):
-    return told(bench.ctl("run", "--new", "user,pid,mnt", "--map-root-user",
-                          "--", *bench.payload(7), user=ORDINARY_UID), 7)
-
-
-def two_phase(bench):
-    made = bench.ctl("create", "--new", "pid,mnt", "--name", "two", "--",
-                     *bench.payload(8))
-    if made.code != 0:
-        return None
-    bench.ctl("start", "two")
-    waited = bench.ctl("wait", "--timeout", "10s", "two")
-    return 8 if waited.lines() == ["8"] else None
-
-
-def execute(bench):
-    bench.ctl("run", "-d", "--new", "pid", "--name", "host", "--",
-              "/bin/sleep", "30")
-    return told(bench.ctl("exec", "host", "--", *bench.payload(9)), 9)
-
-
-def kill(bench):
-    bench.ctl("run", "-d", "--new", "pid", "--name", "victim", "--",
-              *bench.payload(3, "sleep 30;"))
-    bench.ctl("kill", "-s", "KILL", "victim")
-    bench.ctl("wait", "--timeout", "10s", "victim")
-
-
-def restart(bench):
-    bench.ctl("run", "-d", "--new", "pid", "--name", "stays", "--",
-              *bench.payload(4, "sleep 0.3;"))
-    worker = bench.nsx.nsexecd_pid()
-    if worker:
-        os.kill(worker, signal.SIGKILL)
-    return None
-
-
-SCENARIOS = {f.__name__: f for f in (run, run_user, two_phase, execute, kill,
-                                     restart)}
-ROLES = {
-    "nsexecd": ("worker", None),
-    "spawner": ("spawner", None),
-    "relay": ("spawner", "nsx:[relay]"),
-    "init": ("spawner", "nsx:[init]"),
-    "mapper": ("spawner", "nsx:[mapper]"),
-    "zygote": ("spawner", "nsx:[zygote]"),
-}
+        self.child.stdin.close()
+        return self.child.wait(120)
 
 
 class Torture:
     def __init__(self, options):
         self.options = options
         self.random = random.Random(options.seed)
-        self.bench = Bench()
-        self.points = self.hits = 0
+        self.remotes = [Remote() for _ in range(options.jobs)]
+        self.lock = threading.Lock()
+        self.done = collections.Counter()   # (kind, role, scenario): points
+        self.hits = collections.Counter()
+        self.calls = {}
         self.violations = []
+        self.began = time.monotonic()
 
-    def one(self, role, scenario, at=None, errno=None):
-        """Run it once with the injection; what the injector saw."""
-        who, name = ROLES[role]
-        if who == "worker":
-            pids = [self.bench.nsx.nsexecd_pid()]
-        else:
-            spawner = self.bench.nsx.spawner_pid()
-            pids = [spawner, *zygotes(spawner)]
-        injector = Injector(pids, name, at, errno)
-        try:
-            said = SCENARIOS[scenario](self.bench)
-        finally:
-            seen = injector.end()
-        self.bench.audit(said)
-        return seen
+    # Jobs to the workers
 
-    def count(self, role, scenario):
-        return self.one(role, scenario)[1]
+    def each(self, jobs, take):
+        """Have all jobs done, several at a time; take(job, answer)."""
+        todo = queue.Queue()
+        for job in jobs:
+            todo.put(job)
 
-    def sweep(self, role, scenario):
-        try:
-            n = self.count(role, scenario)
-        except (Violation, AssertionError,
-                subprocess.TimeoutExpired) as error:
-            self.violation(f"{role}/{scenario} with nothing injected: {error}")
-            return
-        at = list(range(1, n + 1))
-        if not self.options.long:
-            at = sorted(self.random.sample(at, min(self.options.points, n)))
-        hits = 0
-        for number in at:
-            errno = self.random.choice(ERRNOS) if self.options.errno else None
-            self.points += 1
-            try:
-                seen = self.one(role, scenario, number, errno)
-                hits += seen[0] == "hit"
-            except (Violation, AssertionError,
-                    subprocess.TimeoutExpired) as error:
-                self.violation(f"{role}/{scenario} call {number} of {n}"
-                               f"{f' errno {errno}' if errno else ''}: "
-                               f"{error}")
-        self.hits += hits
-        print(f"{role}/{scenario}: {n} calls, {len(at)} points, {hits} hit",
-              flush=True)
+        def drive(remote):
+            while True:
+                try:
+                    job = todo.get_nowait()
+                except queue.Empty:
+                    return
+                answer = remote.ask(job)
+                with self.lock:
+                    if "lost" in answer:
+                        self.violation(answer["lost"])
+                    else:
+                        take(job, answer)
+        threads = [threading.Thread(target=drive, args=(remote,))
+                   for remote in self.remotes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def violation(self, text):
         self.violations.append(text)
         print("VIOLATION " + text, flush=True)
-        self.renew()
 
-    def renew(self):
-        """An instance that was found wanting is of no more use."""
-        try:
-            self.bench.close()
-        except AssertionError as error:
-            print(f"  {str(error)[:2000]}")
-        self.bench = Bench()
+    def pairs(self, roles):
+        only = self.options.only
+        for role in roles:
+            for scenario in ONLY.get(role, SCENARIOS):
+                if not only or only in (role, scenario, f"{role}/{scenario}"):
+                    yield role, scenario
+
+    # What there is to try
+
+    def count(self):
+        """All points of the kinds asked for: [(kind, role, scenario, at)]."""
+        kinds, points, jobs = self.options.kinds, [], []
+        if {"kill", "errno"} & set(kinds):
+            jobs += [{"op": "count", "role": role, "scenario": scenario}
+                     for role, scenario in self.pairs(ROLES)]
+        if "alloc" in kinds:
+            jobs += [{"op": "alloc", "role": role, "scenario": scenario}
+                     for role, scenario in self.pairs(ALLOC_ROLES)
+                     if role == "nsexecd-start" or scenario not in NO_ALLOC]
+
+        def take(job, answer):
+            role, scenario = job["role"], job["scenario"]
+            if job["op"] == "alloc":
+                points.extend(("alloc", role, scenario, at)
+                              for at in range(1, answer["count"] + 1))
+                return
+            self.calls[role, scenario] = answer["calls"]
+            if "kill" in kinds:
+                points.extend(("kill", role, scenario, at) for at in
+                              range(1, len(answer["calls"]) + 1))
+            if "errno" in kinds:
+                points.extend(("errno", role, scenario, list(at))
+                              for at in faults.points(answer["calls"]))
+        self.each(jobs, take)
+        points.sort(key=str)
+        return points
+
+    def sample(self, points):
+        """N of them, of each kind, role and scenario as many as there are."""
+        groups = collections.defaultdict(list)
+        for point in points:
+            groups[point[:3]].append(point)
+        for group in groups.values():
+            self.random.shuffle(group)
+        order = sorted(groups)
+        self.random.shuffle(order)
+        chosen = []
+        while len(chosen) < self.options.points and any(groups.values()):
+            for key in order:
+                if groups[key] and len(chosen) < self.options.points:
+                    chosen.append(groups[key].pop())
+        return sorted(chosen, key=str)
+
+    def jobs(self, points):
+        groups = collections.defaultdict(list)
+        for kind, role, scenario, at in points:
+            groups[kind, role, scenario].append(at)
+        for (kind, role, scenario), ats in groups.items():
+            for i in range(0, len(ats), CHUNK):
+                yield {"op": "alloc" if kind == "alloc" else "points",
+                       "kind": kind, "role": role, "scenario": scenario,
+                       "points": ats[i:i + CHUNK]}
+
+    def random_jobs(self):
+        rounds = self.options.rounds
+        for i in range(0, rounds, CHUNK):
+            yield {"op": "random", "kind": "random", "role": "any",
+                   "scenario": "load", "rounds": min(CHUNK, rounds - i),
+                   "seed": f"{self.options.seed}/{i}"}
+
+    # The run
+
+    def take(self, job, answer):
+        key = job["kind"], job["role"], job["scenario"]
+        self.done[key] += answer["tried"]
+        self.hits[key] += answer["hits"]
+        for text in answer["violations"]:
+            self.violation(text)
+        done = sum(self.done.values())
+        if done // 200 != (done - answer["tried"]) // 200:
+            print(f"{done} of {self.total} points, {len(self.violations)} "
+                  f"violations, {time.monotonic() - self.began:.0f} s",
+                  flush=True)
 
     def run(self):
-        began = time.monotonic()
-        for role in ROLES:
-            for scenario in SCENARIOS:
-                if self.options.only and \
-                        self.options.only not in (role, scenario,
-                                                  f"{role}/{scenario}"):
-                    continue
-                self.sweep(role, scenario)
-        self.bench.close()
-        print(f"{self.points} points, {self.hits} hit, "
-              f"{len(self.violations)} violations, seed {self.options.seed}, "
-              f"{time.monotonic() - began:.0f} s")
-        return 1 if self.violations else 0
+        points = self.count()
+        print(f"{len(points)} points in {len(set(p[:3] for p in points))} "
+              f"pairs of role and scenario, {time.monotonic() - self.began:.0f}"
+              " s to count them", flush=True)
+        if not self.options.long:
+            points = self.sample(points)
+        jobs = [*self.jobs(points)]
+        if "random" in self.options.kinds:
+            jobs += self.random_jobs()
+        self.total = len(points) + ("random" in self.options.kinds) * \
+            self.options.rounds
+        self.each(jobs, self.take)
+        for remote in self.remotes:
+            if remote.close() != 0:
+                self.violation("an instance left something behind")
+        self.took = time.monotonic() - self.began
+        print(f"{self.summary()}, seed {self.options.seed}, "
+              f"{self.took:.0f} s", flush=True)
+
+    def summary(self):
+        return f"{sum(self.done.values())} points, " \
+               f"{sum(self.hits.values())} hit, " \
+               f"{len(self.violations)} violations"
+
+
+def report(torture, path):
+    """The results as a document."""
+    options = torture.options
+
+    def git(*args):
+        return subprocess.run(["git", *args], cwd=TOP, text=True, check=True,
+                              stdout=subprocess.PIPE).stdout.strip()
+    commit = git("rev-parse", "HEAD")
+    if git("status", "--porcelain", "--untracked-files=no"):
+        commit += " with changes"
+    day = datetime.datetime.now(datetime.timezone.utc)
+    lines = [
+        "<!-- SPDX-License-Identifier: Apache-2.0 -->", "# Torture", "",
+        "Written by `make torture`. Each point is one run of a scenario in "
+        "which one process", "of ours is killed, or one call or allocation "
+        "fails; then `tests/fault/auditor.py` looks", "whether anything was "
+        "lost, ran twice, was left behind or got a wider right.", "",
+        "| | |", "|---|---|", f"| date | {day:%Y-%m-%d %H:%M} UTC |",
+        f"| commit | {commit} |", f"| seed | {options.seed} |",
+        f"| kernel | {platform.release()}, {os.cpu_count()} CPUs |",
+        f"| time | {torture.took:.0f} s, {options.jobs} at a time |",
+        f"| points tried | {sum(torture.done.values())} |",
+        f"| of them met | {sum(torture.hits.values())} |",
+        f"| violations | {len(torture.violations)} |", "",
+        "A point is not met when that run made fewer calls than the one that "
+        "was counted.", "", "| kind | role | scenario | points | met |",
+        "|---|---|---|---:|---:|"]
+    lines += [f"| {kind} | {role} | {scenario} | {n} | "
+              f"{torture.hits[kind, role, scenario]} |"
+              for (kind, role, scenario), n in sorted(torture.done.items())]
+    if torture.violations:
+        lines += ["", "## Violations", ""]
+        lines += [f"- {text.splitlines()[0]}" for text in torture.violations]
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("\n".join(lines) + "\n")
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--points", type=int, default=400)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--only")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--report")
+    parser.add_argument("--serve", action="store_true")
+    options = parser.parse_args()
+    options.kinds = options.kinds.split(",")
+    if set(options.kinds) - set(KINDS):
+        parser.error(f"kinds are {', '.join(KINDS)}")
+    if options.rounds is None:
+        options.rounds = LONG_ROUNDS if options.long else options.points // 20
+    return options
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--long", action="store_true")
-    parser.add_argument("--points", type=int, default=5)
-    parser.add_argument("--errno", action="store_true")
-    parser.add_argument("--only")
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    options = parser.parse_args()
-    own_mounts()
-    sys.exit(Torture(options).run())
+    options = parse()
+    if options.serve:
+        serve()
+    print(f"torture: {BUILD}, seed {options.seed}", flush=True)
+    torture = Torture(options)
+    torture.run()
+    if options.report:
+        report(torture, options.report)
+    sys.exit(1 if torture.violations else 0)
 
 
 if __name__ == "__main__":
