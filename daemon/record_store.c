@@ -91,6 +91,7 @@ file_append(struct record_store *store, const char *name, bool first,
 				0600);
 	struct stat st;
 	ssize_t n;
+	int r;
 
 	if (fd < 0)
 		return -errno;
@@ -101,9 +102,13 @@ file_append(struct record_store *store, const char *name, bool first,
 	n = write(fd, data, size);
 	if (n == (ssize_t)size)
 		return 0;
-	if (n > 0 && ftruncate(fd, st.st_size) < 0)
+	r = n < 0 ? -errno : -ENOSPC;
+	/* A first one that was not written is none, and no file either. */
+	if (first)
+		(void)unlinkat(store->dir_fd, name, 0);
+	else if (n > 0 && ftruncate(fd, st.st_size) < 0)
 		return -errno;
-	return n < 0 ? -errno : -ENOSPC;
+	return r;
 }
 
 static void
