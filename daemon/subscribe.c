@@ -273,8 +273,7 @@ poll_reply(struct reader *reader, struct poll_answer *answer)
 	response.epoch.data = daemon->epoch;
 	response.epoch.len = sizeof(daemon->epoch);
 	response.has_next_seq = true;
-	/* A gap that was told is over: whoever asked for it again would be told
-	 * the same for ever. */
+	/* one that was told is over, else it were told for ever */
 	response.next_seq = reader->gap_due ? reader->gap_from : reader->cursor;
 	(void)rpc_reply(daemon->server, reader->call_id, &response.base);
 	for (size_t i = 0; i < response.n_events; i++)

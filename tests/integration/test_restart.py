@@ -71,22 +71,6 @@ class Killed(TestCase):
         self.nsx.kill_nsexecd()
         self.assertEqual(os.listdir(folder), [".numbering"])
 
-    def test_poll_goes_on_behind_the_gap_of_a_restart(self):
-        client = Client(self.nsx.socket_path)
-        first = client.call("NextEvents", {"filter": {"from_seq": 1},
-                                           "timeout_ms": 0})
-        client.close()
-        self.ctl_ok("run", "--", "/bin/true")
-        self.nsx.kill_nsexecd()
-        client = Client(self.nsx.socket_path)
-        self.addCleanup(client.close)
-        filter_ = {"epoch": first["epoch"], "from_seq": first["next_seq"]}
-        told = client.call("NextEvents", {"filter": filter_, "timeout_ms": 0})
-        self.assertEqual(told["events"][0]["type"], "EVENT_GAP")
-        filter_["from_seq"] = told["next_seq"]
-        again = client.call("NextEvents", {"filter": filter_, "timeout_ms": 0})
-        self.assertEqual(again.get("events", []), [])
-
     def test_spawner_stays_the_same_process(self):
         spawner = self.nsx.spawner_pid()
         self.nsx.kill_nsexecd()
