@@ -51,6 +51,7 @@ BUILT_SOURCES += proto/record.pb-c.c proto/record.pb-c.h \
 	proto/handover.pb-c.c proto/handover.pb-c.h
 EXTRA_DIST += proto/record.proto proto/handover.proto
 libnsx_daemon_la_SOURCES += \
+	daemon/adopt.c \
 	daemon/audit.c daemon/audit.h \
 	daemon/boot.c daemon/boot.h \
 	daemon/clean_up.c \

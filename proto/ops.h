@@ -28,7 +28,9 @@
  *   REAP  62006  PID -> DONE | ERROR ECHILD, EBUSY (still runs)
  *   LIST  62007  -> ENTRY ... then DONE; an ENTRY says what STATUS does, and
  *                CONTAINER and UID, and brings the pidfd if one could be made
- *   PIDFD 62008  PID -> DONE with one fd | ERROR ECHILD
+ *   PIDFD 62008  PID -> DONE with one fd | ERROR ECHILD; with CONTAINER, UID
+ *                also of what an earlier spawner has left in its cgroup
+ *                -> STATUS (PID, EXECED) with one fd
  *   CGROUP_REMOVE 62009 CONTAINER, UID = owner -> DONE | ERROR EBUSY ENOENT
  *   PING  62010  -> DONE
  *   KEEP  62011  (uid 0 only; a private instance's launcher) start nsexecd if

@@ -83,10 +83,13 @@ static const struct op_row op_rows[] = {
 	/* As STATUS and PIDFD, of each. */
 	[OP_LIST - OP_START] = { .fn = op_list, .name = "list" },
 	/* nsexecd's uid may not signal a payload through it: the kernel checks
-	 * the sender's credentials at the use of a pidfd. */
+	 * the sender's credentials at the use of a pidfd. With a container also
+	 * of a process that is none of our children, but in a cgroup that root
+	 * has made for that container. */
 	[OP_PIDFD - OP_START] = { .fn = op_pidfd,
 				  .name = "pidfd",
-				  .required = ATTR(PID) },
+				  .required = ATTR(PID),
+				  .optional = ATTR(CONTAINER) | ATTR(UID) },
 	/* rmdir of a leaf below our root, which the kernel refuses while
 	 * anything lives in it, and we while a child of it is not reaped. */
 	[OP_CGROUP_REMOVE -

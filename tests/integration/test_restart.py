@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from harness import Instance, TestCase, alive, main, program, wait_for  # noqa: E402,E501
@@ -78,6 +79,35 @@ class Killed(TestCase):
         self.assertEqual(self.nsx.spawner_pid(), spawner)
         self.assertEqual(self.ctl("run", "--", "/bin/sh", "-c",
                                   "exit 3").code, 3)
+
+
+class Orphans(TestCase):
+    AUDIT = False
+
+    def test_what_a_dead_spawner_left_outlives_nsexecds_as_well(self):
+        """Not in one moment: first the spawner, then nsexecd, twice."""
+        if not self.ctl_ok("features", "--json").json()["nsexecd"][
+                "features"]["pidfd-info"]["present"]:
+            self.skipTest("needs PIDFD_GET_INFO")
+        for name, code in (("left", 7), ("later", 8)):
+            self.ctl_ok("run", "-d", "--name", name, "--", "/bin/sh", "-c",
+                        "trap 'exit %d' TERM; while :; do sleep 0.05; done"
+                        % code)
+        self.ctl_ok("exec", "-d", "left", "--", "/bin/sleep", "60")
+        old = self.nsx.spawner_pid()
+        os.kill(old, signal.SIGKILL)
+        wait_for(lambda: self.nsx.spawner_pid() not in (None, old) and
+                 self.nsx.answers(), 20, "a new spawner")
+        self.nsx.kill_nsexecd()
+        self.ctl_ok("kill", "-s", "TERM", "--all", "left")
+        self.assertEqual(self.ctl_ok("wait", "left").out.strip(), "7")
+        self.nsx.kill_nsexecd()
+        time.sleep(1)
+        self.assertIn("running", self.ctl_ok("state", "later").out)
+        self.ctl_ok("kill", "-s", "TERM", "--all", "later")
+        self.assertEqual(self.ctl_ok("wait", "later").out.strip(), "8")
+        for name in ("left", "later"):
+            self.ctl_ok("delete", name)
 
 
 class SecondStart(TestCase):
