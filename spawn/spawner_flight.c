@@ -131,11 +131,6 @@ start_answer_child(struct spawner *spawner, const struct started *started)
 	uint8_t buf[128];
 	int r = 0;
 
-	/* Who asked is gone, and the next nsexecd may have listed our children
-	 * already: it would never hear of this one, nor have it reaped. It has
-	 * not run, and nobody opens its gate. */
-	if (!started->ungated && !conn_find(spawner, started->conn_id))
-		return -ECANCELED;
 	/* Behind its gate it is our own code, and that opens on our answer.
 	 * What may have executed a program already is not read: spawner_proc.h.
 	 */
@@ -176,11 +171,8 @@ flight_on_child(struct spawner *spawner, struct start *start, pid_t pid)
 	if (r == 0)
 		r = start_answer_child(spawner, &started);
 	if (r < 0) {
-		if (r != -ECANCELED)
-			log_error(-r,
-				  "refused pid %d from the relay of container "
-				  "%s",
-				  pid, start->name.id);
+		log_error(-r, "refused pid %d from the relay of container %s",
+			  pid, start->name.id);
 		flight_answer_error(
 			spawner, start,
 			&(struct answer_error){
