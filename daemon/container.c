@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/lease.h"
 #include "daemon/loop.h"
 #include "lib/fd.h"
 
@@ -61,7 +60,6 @@ container_free(struct container *container)
 		task_deinit(task);
 		free(task);
 	}
-	lease_leave(container);
 	task_deinit(&container->init);
 	for (size_t i = 0; i < container->n_labels; i++)
 		free(container->labels[i]);

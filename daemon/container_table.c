@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "daemon/lease.h"
 #include "lib/table.h"
 #include "lib/text.h"
 #include "lib/util.h"
@@ -184,6 +185,7 @@ container_remove(struct container_table *table, struct container *container)
 		container->next->prev = container->prev;
 	else
 		table->last = container->prev;
+	lease_leave(container);
 	container_free(container);
 }
 
