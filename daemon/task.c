@@ -84,6 +84,11 @@ task_ask_status(struct task *task)
 
 	if (task->pid == 0)
 		return;
+	if (task->orphan) {
+		small.container = task->container->id;
+		small.has_uid = true;
+		small.uid = task->container->owner;
+	}
 	if (task->status_asked) {
 		task->status_again = true;
 		return;

@@ -24,7 +24,8 @@
  *   SIGNAL 62003 CONTAINER, PID, SIGNAL; fd: caller (absent: nsexecd's own
  *                deadline, SIGKILL only) -> DONE | ERROR
  *   KILL_ALL 62004 CONTAINER, SIGNAL; fd as SIGNAL: every process of the cgroup
- *   STATUS 62005 PID -> STATUS answer | ERROR ECHILD
+ *   STATUS 62005 PID -> STATUS answer | ERROR ECHILD; with CONTAINER, UID also
+ *                of what an earlier spawner has left in its cgroup: PID, EXECED
  *   REAP  62006  PID -> DONE | ERROR ECHILD, EBUSY (still runs)
  *   LIST  62007  -> ENTRY ... then DONE; an ENTRY says what STATUS does, and
  *                CONTAINER and UID, and brings the pidfd if one could be made

@@ -71,10 +71,12 @@ static const struct op_row op_rows[] = {
 				     .required = ATTR(CONTAINER) | ATTR(SIGNAL),
 				     .optional = ATTR(UID),
 				     .max_fds = 1 },
-	/* Tells of container children only; changes nothing. */
+	/* Tells of container children only, and of what is in a container's
+	 * cgroup; changes nothing. */
 	[OP_STATUS - OP_START] = { .fn = op_status,
 				   .name = "status",
-				   .required = ATTR(PID) },
+				   .required = ATTR(PID),
+				   .optional = ATTR(CONTAINER) | ATTR(UID) },
 	/* A zombie container child only: never a relay, never the worker. The
 	 * most it does is lose an exit status that nsexecd alone wanted. */
 	[OP_REAP - OP_START] = { .fn = op_reap,

@@ -113,6 +113,47 @@ op_put_status(const struct spawner *spawner, struct child *child,
 	op_put_oom_kills(spawner, child, builder);
 }
 
+/*
+ * What an earlier spawner has left: no child of ours, but by its cgroup a
+ * process of that container. Its cgroup is read by its number, and that number
+ * was its own all the while if it can still be signalled.
+ */
+static void
+op_orphan(struct spawner *spawner, const struct request *request,
+	  const struct op_message *msg)
+{
+	struct container_name found, name = { .owner = msg->uid };
+	pid_t pid = (pid_t)msg->pid;
+	struct nlmsg_builder builder;
+	fd_auto int pidfd = sys_pidfd_open(pid);
+	uint8_t buf[128];
+
+	strncpy(name.id, msg->container, sizeof(name.id) - 1);
+	if (pidfd < 0 || place_of(spawner, pid, &found) < 0 ||
+	    !container_name_equal(&found, &name) ||
+	    sys_pidfd_send_signal(pidfd, 0) < 0) {
+		op_fail_pid(spawner, request, "pidfd_open", -ECHILD);
+		if (pidfd < 0)
+			pidfd = -1;
+		return;
+	}
+	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_STATUS,
+			   request->seq);
+	nlmsg_put_u32(&builder, OP_ATTR_PID, msg->pid);
+	nlmsg_put_u32(&builder, OP_ATTR_EXECED,
+		      proc_is_stage(spawner->proc_fd, pid) == 0);
+	nlmsg_put_u32(&builder, OP_ATTR_EXITED, 0);
+	conn_send(spawner, request->conn_id, &builder,
+		  request->type == OP_PIDFD ? pidfd : -1);
+}
+
+static bool
+op_is_orphan(const struct spawner *spawner, const struct op_message *msg)
+{
+	return op_has(msg, OP_ATTR_CONTAINER) &&
+	       !child_find(&spawner->children, (pid_t)msg->pid);
+}
+
 void
 op_status(struct spawner *spawner, const struct request *request,
 	  const struct op_message *msg)
@@ -122,6 +163,10 @@ op_status(struct spawner *spawner, const struct request *request,
 	struct child *child;
 	uint8_t buf[512];
 
+	if (op_is_orphan(spawner, msg)) {
+		op_orphan(spawner, request, msg);
+		return;
+	}
 	if (op_find_child(spawner, request, msg, &child, &end) < 0)
 		return;
 	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_STATUS,
@@ -149,39 +194,6 @@ op_reap(struct spawner *spawner, const struct request *request,
 	answer_done(spawner, request->conn_id, request->seq);
 }
 
-/*
- * What an earlier spawner has left: no child of ours, but by its cgroup a
- * process of that container. Its cgroup is read by its number, and that number
- * was its own all the while if it can still be signalled.
- */
-static void
-op_pidfd_orphan(struct spawner *spawner, const struct request *request,
-		const struct op_message *msg)
-{
-	struct container_name found, name = { .owner = msg->uid };
-	pid_t pid = (pid_t)msg->pid;
-	struct nlmsg_builder builder;
-	fd_auto int pidfd = sys_pidfd_open(pid);
-	uint8_t buf[128];
-
-	strncpy(name.id, msg->container, sizeof(name.id) - 1);
-	if (pidfd < 0 || place_of(spawner, pid, &found) < 0 ||
-	    !container_name_equal(&found, &name) ||
-	    sys_pidfd_send_signal(pidfd, 0) < 0) {
-		op_fail_pid(spawner, request, "pidfd_open", -ECHILD);
-		if (pidfd < 0)
-			pidfd = -1;
-		return;
-	}
-	nlmsg_builder_init(&builder, buf, sizeof(buf), ANSWER_STATUS,
-			   request->seq);
-	nlmsg_put_u32(&builder, OP_ATTR_PID, msg->pid);
-	nlmsg_put_u32(&builder, OP_ATTR_EXECED,
-		      proc_is_stage(spawner->proc_fd, pid) == 0);
-	nlmsg_put_u32(&builder, OP_ATTR_EXITED, 0);
-	conn_send(spawner, request->conn_id, &builder, pidfd);
-}
-
 void
 op_pidfd(struct spawner *spawner, const struct request *request,
 	 const struct op_message *msg)
@@ -192,9 +204,8 @@ op_pidfd(struct spawner *spawner, const struct request *request,
 	struct child *child;
 	uint8_t buf[64];
 
-	if (op_has(msg, OP_ATTR_CONTAINER) &&
-	    !child_find(&spawner->children, (pid_t)msg->pid)) {
-		op_pidfd_orphan(spawner, request, msg);
+	if (op_is_orphan(spawner, msg)) {
+		op_orphan(spawner, request, msg);
 		return;
 	}
 	if (op_find_child(spawner, request, msg, &child, &end) < 0)

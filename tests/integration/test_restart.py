@@ -109,6 +109,21 @@ class Orphans(TestCase):
         for name in ("left", "later"):
             self.ctl_ok("delete", name)
 
+    def test_created_one_that_a_dead_spawner_left_is_started_later(self):
+        if not self.ctl_ok("features", "--json").json()["nsexecd"][
+                "features"]["pidfd-info"]["present"]:
+            self.skipTest("needs PIDFD_GET_INFO")
+        self.ctl_ok("create", "--name", "waits", "--", "/bin/sh", "-c",
+                    "sleep 0.3; exit 5")
+        old = self.nsx.spawner_pid()
+        os.kill(old, signal.SIGKILL)
+        wait_for(lambda: self.nsx.spawner_pid() not in (None, old) and
+                 self.nsx.answers(), 20, "a new spawner")
+        self.nsx.kill_nsexecd()
+        self.ctl_ok("start", "waits", timeout=15)
+        self.assertEqual(self.ctl_ok("wait", "waits").out.strip(), "5")
+        self.ctl_ok("delete", "waits")
+
 
 class SecondStart(TestCase):
     AUDIT = False
