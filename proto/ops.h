@@ -48,6 +48,11 @@
  *   STORE 62016  (a kept nsexecd only) CONTAINER = a name; fd: keep this socket
  *                or memfd under it for the next nsexecd, instead of the one
  *                before; no fd: keep none -> DONE | ERROR
+ *   REEXEC 62017 (uid 0 only, unconfined) become the program that is installed
+ *                where the spawner was started from, or the one of a sealed
+ *                memfd; tried first. Same process, children, connections
+ *                -> DONE of the new program | ERROR, RULE = why not: the old
+ *                one goes on
  *
  * OPEN, SIGNAL and KILL_ALL may carry UID, the container's owner; else it is
  * the caller, and for uid 0 or without a caller the one owner that has this id.
@@ -78,6 +83,7 @@ enum op {
 	OP_WHO,
 	OP_RELOAD,
 	OP_STORE,
+	OP_REEXEC,
 	OP_END, /* one past the last */
 
 	ANSWER_DONE = 62100,

@@ -69,6 +69,7 @@ libnsx_spawner_la_CPPFLAGS = $(AM_CPPFLAGS) -DNSX_LIBEXECDIR='"$(libexecdir)"'
 libnsx_spawner_la_SOURCES = \
 	spawn/spawner.h \
 	spawn/spawner_attest.c spawn/spawner_attest.h \
+	spawn/spawner_carry.h \
 	spawn/spawner_cgroup.c spawn/spawner_cgroup.h \
 	spawn/spawner_cgroup_root.c \
 	spawn/spawner_quota.c spawn/spawner_quota.h \
@@ -95,11 +96,18 @@ libnsx_spawner_la_SOURCES = \
 	spawn/spawner_proc.c spawn/spawner_proc.h \
 	spawn/spawner_process.c spawn/spawner_process.h \
 	spawn/spawner_program.c spawn/spawner_program.h \
+	spawn/spawner_reexec.c spawn/spawner_reexec.h \
+	spawn/spawner_reexec_new.c \
+	spawn/spawner_reload.c \
 	spawn/spawner_removal.c spawn/spawner_removal.h \
 	spawn/spawner_resolver.c spawn/spawner_resolver.h \
+	spawn/spawner_resume.c \
 	spawn/spawner_rundir.c spawn/spawner_rundir.h \
+	spawn/spawner_save.c \
 	spawn/spawner_start.c spawn/spawner_start.h \
 	spawn/spawner_start_check.c spawn/spawner_start_check.h \
+	spawn/spawner_state.c spawn/spawner_state.h \
+	spawn/spawner_state_check.c spawn/spawner_state_part.h \
 	spawn/spawner_sweep.c \
 	spawn/spawner_who.c spawn/spawner_who.h \
 	spawn/spawner_worker.c \

@@ -98,6 +98,7 @@ spawner_on_idle(struct spawner *spawner)
 static void
 spawner_after_event(struct spawner *spawner)
 {
+	reexec_after_event(spawner);
 	if (!spawner_is_idle(spawner))
 		timer_clear(&spawner->loop, TIMER_IDLE);
 	else if (spawner->ending)
@@ -123,6 +124,7 @@ spawner_init(struct spawner *spawner)
 	spawner->loop.timers[TIMER_IDLE].fn = spawner_on_idle;
 	spawner->loop.timers[TIMER_ZYGOTES].fn = zygotes_on_timer;
 	spawner->loop.timers[TIMER_RESOLVER].fn = defer_on_timer;
+	spawner->loop.timers[TIMER_REEXEC].fn = reexec_on_timer;
 	spawner->rundir.fd = -1;
 	spawner->rundir.gates_fd = -1;
 	spawner->rundir.pid_fd = -1;
@@ -140,6 +142,7 @@ spawner_init(struct spawner *spawner)
 static void
 spawner_deinit(struct spawner *spawner)
 {
+	reexec_deinit(spawner);
 	conn_table_deinit(spawner);
 	zygotes_deinit(spawner);
 	defer_deinit(spawner);
@@ -288,6 +291,31 @@ spawner_tell(struct spawner *spawner, const char *byte)
 	fd_close(&spawner->options.ready_fd);
 }
 
+/* Everybody may know: we serve. */
+static void
+spawner_serve(struct spawner *spawner)
+{
+	process_notify(spawner->options.notify_socket,
+		       "READY=1\nSTATUS=Parent of containers");
+	spawner_tell(spawner, "R");
+	if (spawner->options.detach)
+		process_detach();
+	if (!spawner->rootless) /* they serve admins alone */
+		zygotes_start(spawner);
+	if (spawner->options.state_fd >= 0)
+		reexec_resumed(spawner);
+	spawner_after_event(spawner);
+}
+
+/* Anew, or in the place of another. 0 or -errno, said. */
+static int
+spawner_begin(struct spawner *spawner)
+{
+	if (spawner->options.state_fd < 0)
+		return spawner_start(spawner);
+	return reexec_resume(spawner);
+}
+
 int
 main(int argc, char **argv, char **env)
 {
@@ -297,20 +325,23 @@ main(int argc, char **argv, char **env)
 	if (!spawner)
 		return EXIT_FAILURE;
 	spawner_init(spawner);
+	reexec_init(&spawner->reexec, env);
 	r = options_parse(&spawner->options, argc, argv, env);
+	if (r == 0 && spawner->options.reload) {
+		r = reload_run(spawner->options.run_dir);
+		free(spawner);
+		return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
 	if (r != 0) {
 		free(spawner);
 		return r > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
-	r = spawner_start(spawner);
+	r = spawner_begin(spawner);
+	/* What we could not take over is not ours to clear away. */
+	if (r < 0 && spawner->options.state_fd >= 0)
+		_exit(EXIT_FAILURE);
 	if (r == 0) {
-		process_notify_ready(spawner->options.notify_socket);
-		spawner_tell(spawner, "R");
-		if (spawner->options.detach)
-			process_detach();
-		if (!spawner->rootless) /* they serve admins alone */
-			zygotes_start(spawner);
-		spawner_after_event(spawner);
+		spawner_serve(spawner);
 		r = loop_run(&spawner->loop, spawner, spawner_after_event);
 		if (r < 0)
 			log_error(-r, "cannot wait for events");

@@ -21,6 +21,7 @@
 #include "spawn/spawner_loop.h"
 #include "spawn/spawner_place.h"
 #include "spawn/spawner_policy.h"
+#include "spawn/spawner_reexec.h"
 #include "spawn/spawner_removal.h"
 #include "spawn/spawner_resolver.h"
 #include "spawn/spawner_rundir.h"
@@ -42,6 +43,9 @@ struct spawner_options {
 	bool detach;		/* no standard error once we listen */
 	int ready_fd;		/* one byte when we listen; -1 = none */
 	int listener_fd;	/* passed by systemd; -1 = bind one */
+	int state_fd;		/* of a spawner before us; -1 = none */
+	bool trial;		/* say whether we could go on from it */
+	bool reload;		/* have one that lives take our place */
 	/* Rootless: the set-user-ID map writers, absolute; NULL = none. */
 	const char *newuidmap, *newgidmap;
 };
@@ -71,6 +75,7 @@ struct spawner {
 	struct defer_table deferred;
 	struct who_table whos;
 	struct look_table looks;
+	struct reexec reexec;
 	struct bootstrap bootstrap; /* the START being read */
 	uint8_t message[NLMSG_MAX];
 };

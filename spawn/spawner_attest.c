@@ -107,6 +107,7 @@ struct attest_kind {
 	int type;	 /* SOCK_* */
 	short no_events; /* POLL* */
 	bool known;	 /* ATTEST_KNOWN */
+	bool ours; /* accepted by ourselves: from which listener we know */
 };
 
 static int
@@ -262,7 +263,7 @@ attest_read(int fd, const struct attest_kind *kind, int proc_fd,
 
 	memset(ret, 0, sizeof(*ret));
 	ret->pidfd = -1;
-	r = attest_socket(fd, kind->type, refusal);
+	r = kind->ours ? 0 : attest_socket(fd, kind->type, refusal);
 	if (r < 0)
 		return r;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0 ||
@@ -312,13 +313,25 @@ attest_caller(int connection, int proc_fd, unsigned int flags,
 	return attest_read(connection, &kind, proc_fd, ret, refusal);
 }
 
+#define ATTEST_GONE (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL)
+
+int
+attest_asker(int connection, int proc_fd, struct caller *ret,
+	     struct attest_refusal *refusal)
+{
+	static const struct attest_kind kind = { .type = SOCK_SEQPACKET,
+						 .no_events = ATTEST_GONE,
+						 .ours = true };
+
+	return attest_read(connection, &kind, proc_fd, ret, refusal);
+}
+
 int
 attest_channel(int connection, int proc_fd, const struct caller *caller,
 	       struct attest_refusal *refusal)
 {
-	static const struct attest_kind kind = {
-		SOCK_SEQPACKET, POLLHUP | POLLRDHUP | POLLERR | POLLNVAL, false
-	};
+	static const struct attest_kind kind = { .type = SOCK_SEQPACKET,
+						 .no_events = ATTEST_GONE };
 	struct caller other;
 	bool same;
 	int r;

@@ -33,6 +33,9 @@ enum attest_flags {
 must_check int attest_caller(int connection, int proc_fd, unsigned int flags,
 			     struct caller *ret,
 			     struct attest_refusal *refusal);
+/* The same of a connection that we accepted on spawner.sock: who asks there. */
+must_check int attest_asker(int connection, int proc_fd, struct caller *ret,
+			    struct attest_refusal *refusal);
 /* The fd socket's connection (seqpacket) is of the same ids and groups. */
 must_check int attest_channel(int connection, int proc_fd,
 			      const struct caller *caller,

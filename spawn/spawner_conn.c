@@ -2,6 +2,7 @@
 /* Connections, requests in, answers out. See spawner_conn.h. */
 #include "spawn/spawner_conn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -17,13 +18,6 @@
 
 #define CONN_DRAIN_MAX 4096
 #define CONN_ACCEPT_PAUSE_MS 200
-
-struct conn_packet {
-	struct conn_packet *next;
-	int fd;
-	size_t size;
-	uint8_t data[];
-};
 
 static void conn_on_event(struct spawner *spawner, void *userdata,
 			  uint32_t events);
@@ -93,15 +87,38 @@ conn_table_deinit(struct spawner *spawner)
 }
 
 /* Read requests only while no answer waits. */
+static uint32_t
+conn_events(const struct conn *conn)
+{
+	return conn->queue || conn->listed ? EPOLLOUT : EPOLLIN;
+}
+
 static void
 conn_update_watch(struct spawner *spawner, struct conn *conn)
 {
-	uint32_t events = conn->queue || conn->listed ? EPOLLOUT : EPOLLIN;
-	int r = watch_modify(&spawner->loop, &conn->watch, events);
+	int r = watch_modify(&spawner->loop, &conn->watch, conn_events(conn));
 
 	if (r < 0)
 		log_error(-r, "cannot watch connection %lu",
 			  (unsigned long)conn->id);
+}
+
+int
+conn_resume_packet(struct conn *conn, const void *data, size_t size,
+		   int take_fd)
+{
+	struct conn_packet *packet = malloc(sizeof(*packet) + size);
+
+	if (!packet)
+		return -ENOMEM;
+	packet->next = NULL;
+	packet->fd = take_fd;
+	packet->size = size;
+	memcpy(packet->data, data, size);
+	*conn->queue_end = packet;
+	conn->queue_end = &packet->next;
+	conn->n_queued++;
+	return 0;
 }
 
 /* Queue a packet behind what waits. 0, -ENOBUFS: the bound is reached. */
@@ -109,25 +126,20 @@ static int
 conn_queue(struct conn *conn, const struct nlmsg_builder *builder, size_t size,
 	   int fd)
 {
-	struct conn_packet *packet;
+	fd_auto int copy = -1;
+	int r;
 
 	if (conn->n_queued >= CONN_QUEUE_MAX)
 		return -ENOBUFS;
-	packet = malloc(sizeof(*packet) + size);
-	if (!packet)
-		return -ENOMEM;
-	packet->next = NULL;
-	packet->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (fd >= 0 && packet->fd < 0) {
-		free(packet);
-		return -EMFILE;
+	if (fd >= 0) {
+		copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (copy < 0)
+			return -EMFILE;
 	}
-	packet->size = size;
-	memcpy(packet->data, builder->data, size);
-	*conn->queue_end = packet;
-	conn->queue_end = &packet->next;
-	conn->n_queued++;
-	return 0;
+	r = conn_resume_packet(conn, builder->data, size, copy);
+	if (r == 0)
+		copy = -1;
+	return r;
 }
 
 void
@@ -421,6 +433,36 @@ conn_on_accept(struct spawner *spawner, void *userdata, uint32_t events)
 	conn->is_worker = is_worker;
 	conn->queue_end = &conn->queue;
 	table->count++;
+}
+
+void
+conn_resume(struct spawner *spawner, const struct conn *take_conn)
+{
+	struct conn *conn = conn_free_slot(&spawner->conns);
+
+	assert(conn);
+	*conn = *take_conn;
+	conn->queue = NULL;
+	conn->queue_end = &conn->queue;
+	conn->n_queued = 0;
+	conn->watch = (struct watch){ -1, conn_on_event, conn };
+	spawner->conns.count++;
+}
+
+int
+conn_resume_end(struct spawner *spawner)
+{
+	struct conn *conn;
+	int r = 0;
+	size_t i;
+
+	for (i = 0; i < CONN_MAX && r == 0; i++) {
+		conn = &spawner->conns.conns[i];
+		if (conn->id)
+			r = watch_add(&spawner->loop, &conn->watch, conn->fd,
+				      conn_events(conn));
+	}
+	return r;
 }
 
 int

@@ -26,7 +26,13 @@
 /* Starts in flight, and a few: more than can be owed to one connection. */
 #define CONN_QUEUE_MAX 1024
 
-struct conn_packet;
+/* An answer that the socket did not take yet. */
+struct conn_packet {
+	struct conn_packet *next;
+	int fd; /* owned; -1 = none */
+	size_t size;
+	uint8_t data[];
+};
 
 struct conn {
 	uint64_t id; /* 0 = free */
@@ -74,6 +80,13 @@ void conn_table_deinit(struct spawner *spawner);
 /* Takes the listener. */
 must_check int conn_listen(struct spawner *spawner, int take_listen_fd);
 void conn_on_timer(struct spawner *spawner);
+/* Go on with a connection of a spawner before us: takes what *take_conn holds,
+ * its queue not among it. There is room. conn_resume_end(): that was all. */
+void conn_resume(struct spawner *spawner, const struct conn *take_conn);
+must_check int conn_resume_end(struct spawner *spawner);
+/* Behind what waits; fd is given. 0 or -errno. */
+must_check int conn_resume_packet(struct conn *conn, const void *data,
+				  size_t size, int take_fd);
 struct conn *conn_find(struct spawner *spawner, uint64_t id);
 void conn_close(struct spawner *spawner, struct conn *conn);
 /* Close it when all answers are out. */

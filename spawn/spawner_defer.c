@@ -176,6 +176,34 @@ defer_wake_next(struct spawner *spawner)
 		deferred_dispatch(spawner, row, false);
 }
 
+const struct deferred *
+defer_next(const struct defer_table *table, uint64_t order)
+{
+	const struct deferred *row, *found = NULL;
+	size_t i;
+
+	for (i = 0; i < DEFER_MAX; i++) {
+		row = &table->rows[i];
+		if (row->conn_id && row->order > order &&
+		    (!found || row->order < found->order))
+			found = row;
+	}
+	return found;
+}
+
+void
+defer_resume(struct spawner *spawner, const struct deferred *take_row)
+{
+	struct defer_table *table = &spawner->deferred;
+	size_t i;
+
+	for (i = 0; table->rows[i].conn_id; i++)
+		;
+	table->rows[i] = *take_row;
+	table->rows[i].for_policy = true;
+	table->rows[i].order = ++table->last_order;
+}
+
 void
 defer_set_timer(struct spawner *spawner)
 {

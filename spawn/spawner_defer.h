@@ -55,6 +55,13 @@ void defer_wake_policy(struct spawner *spawner);
 /* A run of the resolver is free: dispatch again what waited longest. */
 void defer_wake_next(struct spawner *spawner);
 
+/* The first that came after this order (0 = all); NULL: none. */
+const struct deferred *defer_next(const struct defer_table *table,
+				  uint64_t order);
+/* Take one of a spawner before us; defer_wake_policy() dispatches it. There is
+ * room. */
+void defer_resume(struct spawner *spawner, const struct deferred *take_row);
+
 /* For the next deadline, of a run or of a request. */
 void defer_set_timer(struct spawner *spawner);
 void defer_on_timer(struct spawner *spawner);

@@ -282,8 +282,9 @@ flight_watch(struct spawner *spawner, struct start *start)
 	}
 }
 
-struct start *
-flight_begin(struct spawner *spawner, struct start *take_start)
+/* In a free row, of which there is one. */
+static struct start *
+flight_put(struct spawner *spawner, const struct start *take_start)
 {
 	struct start_table *table = &spawner->starts;
 	struct start *start = NULL;
@@ -295,11 +296,27 @@ flight_begin(struct spawner *spawner, struct start *take_start)
 	assert(start);
 	*start = *take_start;
 	table->count++;
+	return start;
+}
+
+struct start *
+flight_begin(struct spawner *spawner, struct start *take_start)
+{
+	struct start *start = flight_put(spawner, take_start);
+
 	start->deadline_ms = clock_boottime_ms() + START_TIMEOUT_MS;
 	if (!timer_is_set(&spawner->loop, TIMER_STARTS))
 		timer_set(&spawner->loop, TIMER_STARTS, START_TIMEOUT_MS);
 	flight_watch(spawner, start);
 	return start;
+}
+
+void
+flight_resume(struct spawner *spawner, const struct start *take_start)
+{
+	flight_watch(spawner, flight_put(spawner, take_start));
+	timer_set(&spawner->loop, TIMER_STARTS,
+		  1); /* finds the next deadline */
 }
 
 void

@@ -32,6 +32,9 @@ struct started {
  */
 struct start *flight_begin(struct spawner *spawner, struct start *take_start);
 
+/* The same with one of a spawner before us, which keeps its deadline. */
+void flight_resume(struct spawner *spawner, const struct start *take_start);
+
 /* Its child was told of: nothing is in flight any more. */
 void flight_end(struct spawner *spawner, struct start *start);
 

@@ -397,6 +397,16 @@ keeper_adopt(struct spawner *spawner)
 	log_note("took over nsexecd %d", pid);
 }
 
+int
+keeper_resume(struct spawner *spawner, int64_t started_ms)
+{
+	struct keeper *keeper = &spawner->keeper;
+	int r = keeper->pid ? keeper_watch(spawner) : 0;
+
+	keeper->started_ms = started_ms;
+	return r;
+}
+
 void
 keeper_deinit(struct spawner *spawner)
 {

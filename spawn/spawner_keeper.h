@@ -75,6 +75,8 @@ keeper_is_worker(const struct keeper *keeper, pid_t pid)
 {
 	return keeper->pid != 0 && keeper->pid == pid;
 }
+/* Go on with what a spawner before us kept; its fields are filled. */
+must_check int keeper_resume(struct spawner *spawner, int64_t started_ms);
 /* A PING: of a fresh worker it says that it is ready. */
 void keeper_on_ping(struct spawner *spawner, const struct conn *conn);
 /* Ask the worker to end; it is not started again. */

@@ -36,6 +36,7 @@ enum timer {
 	TIMER_IDLE,	/* a private instance without work ends */
 	TIMER_ZYGOTES,	/* start those anew that have died */
 	TIMER_RESOLVER, /* a run, or who waits for one, is overdue */
+	TIMER_REEXEC,	/* a trial, a drain or a leftover is due */
 	N_TIMERS,
 };
 

@@ -131,6 +131,14 @@ static const struct op_row op_rows[] = {
 				  .name = "store",
 				  .required = ATTR(CONTAINER),
 				  .max_fds = 1 },
+	/* Runs a program as root: what root installed in our own place, or what
+	 * an unconfined root of our own namespaces brought, who could replace
+	 * us without asking. Never for nsexecd's uid: a subverted nsexecd can
+	 * neither choose the program nor the moment. */
+	[OP_REEXEC - OP_START] = { .fn = op_reexec,
+				   .name = "reexec",
+				   .max_fds = 1,
+				   .root_only = true },
 };
 _Static_assert(ARRAY_SIZE(op_rows) == OP_END - OP_START,
 	       "one row for each operation");

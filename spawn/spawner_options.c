@@ -16,7 +16,6 @@
 #include "spawn/spawner.h"
 #include "spawn/spawner_log.h"
 
-#define SYSTEM_RUN_DIR "/run/nsexecd"
 #define SYSTEM_USER "nsexecd"
 #define SYSTEM_POLICY_DIR "/etc/nsexecd"
 #define RESOLVER_USER "nsexec-resolver"
@@ -32,7 +31,9 @@ static const char usage[] =
 	"[--cgroup-root PATH] [--ready-fd N] [--detach] "
 	"[--newuidmap PATH] [--newgidmap PATH]\n"
 	"       nsexec-spawner --system [--user-uid N --user-gid N]\n"
-	"Both: [--resolver PATH] [--resolver-uid N] [--policy-dir DIR]\n"
+	"       nsexec-spawner --reload [--run-dir DIR]\n"
+	"The first two: [--resolver PATH] [--resolver-uid N] [--policy-dir "
+	"DIR]\n"
 	"The root side of nsexecd: parent of every container process.\n"
 	"It is started by nsexecd --run-dir, or by systemd with --system.\n";
 
@@ -49,6 +50,9 @@ enum {
 	OPTION_DETACH,
 	OPTION_NEWUIDMAP,
 	OPTION_NEWGIDMAP,
+	OPTION_STATE_FD,
+	OPTION_TRIAL,
+	OPTION_RELOAD,
 	OPTION_HELP,
 	OPTION_VERSION
 };
@@ -66,6 +70,9 @@ static const struct option long_options[] = {
 	{ "detach", no_argument, NULL, OPTION_DETACH },
 	{ "newuidmap", required_argument, NULL, OPTION_NEWUIDMAP },
 	{ "newgidmap", required_argument, NULL, OPTION_NEWGIDMAP },
+	{ "state-fd", required_argument, NULL, OPTION_STATE_FD },
+	{ "trial", no_argument, NULL, OPTION_TRIAL },
+	{ "reload", no_argument, NULL, OPTION_RELOAD },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ NULL, 0, NULL, 0 },
@@ -274,9 +281,19 @@ options_number(const char *text, uint32_t max, uint32_t *ret)
 }
 
 static int
-options_one(struct spawner_options *options, int option, const char *value)
+options_fd(const char *value, int *ret)
 {
 	uint32_t number;
+	int r = options_number(value, 1 << 20, &number);
+
+	if (r == 0)
+		*ret = (int)number;
+	return r;
+}
+
+static int
+options_one(struct spawner_options *options, int option, const char *value)
+{
 	int r = 0;
 
 	switch (option) {
@@ -293,9 +310,16 @@ options_one(struct spawner_options *options, int option, const char *value)
 		r = options_number(value, UINT32_MAX - 1, &options->worker_gid);
 		break;
 	case OPTION_READY_FD:
-		r = options_number(value, 1 << 20, &number);
-		if (r == 0)
-			options->ready_fd = (int)number;
+		r = options_fd(value, &options->ready_fd);
+		break;
+	case OPTION_STATE_FD:
+		r = options_fd(value, &options->state_fd);
+		break;
+	case OPTION_TRIAL:
+		options->trial = true;
+		break;
+	case OPTION_RELOAD:
+		options->reload = true;
 		break;
 	case OPTION_RESOLVER:
 		options->resolver = value;
@@ -337,15 +361,20 @@ options_parse(struct spawner_options *ret, int argc, char **argv, char **env)
 {
 	int option, r = 0;
 
-	*ret = (struct spawner_options){ .ready_fd = -1, .listener_fd = -1 };
+	*ret = (struct spawner_options){ .ready_fd = -1,
+					 .listener_fd = -1,
+					 .state_fd = -1 };
 	while (r == 0 &&
 	       (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		r = options_one(ret, option, optarg);
 	if (r > 0)
 		return r;
+	/* All else is in the state, or with the one that lives. */
+	if (r == 0 && optind == argc && (ret->state_fd >= 0 || ret->reload))
+		return 0;
 	if (r == 0 && ret->system) {
 		if (!ret->run_dir)
-			ret->run_dir = SYSTEM_RUN_DIR;
+			ret->run_dir = OPTIONS_SYSTEM_RUN_DIR;
 		if (!ret->policy_dir)
 			ret->policy_dir = SYSTEM_POLICY_DIR;
 		r = options_system(ret, env);

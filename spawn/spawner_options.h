@@ -5,6 +5,8 @@
 
 #include "lib/err.h"
 
+#define OPTIONS_SYSTEM_RUN_DIR "/run/nsexecd"
+
 struct spawner_options;
 
 /*

@@ -87,15 +87,12 @@ process_set_signals(struct spawner *spawner)
 	return spawner->signal_fd < 0 ? -errno : 0;
 }
 
-int
-process_init(struct spawner *spawner)
+static int
+process_set_name(const struct spawner *spawner)
 {
-	int r = process_set_fds(&spawner->options);
+	int r = 0;
 
-	if (r == 0 && chdir("/") < 0)
-		r = -errno;
-	umask(022);
-	if (r == 0 && prctl(PR_SET_NAME, SPAWNER_NAME, 0, 0, 0) < 0)
+	if (prctl(PR_SET_NAME, SPAWNER_NAME, 0, 0, 0) < 0)
 		r = -errno;
 #ifndef NSX_SANITIZED /* whose leak check traces its own process */
 	/* Rootless, whoever could trace us is our user already, and a stage has
@@ -104,8 +101,34 @@ process_init(struct spawner *spawner)
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		r = -errno;
 #endif
+	return r;
+}
+
+int
+process_init(struct spawner *spawner)
+{
+	int r = process_set_fds(&spawner->options);
+
+	if (r == 0 && chdir("/") < 0)
+		r = -errno;
+	umask(022);
+	if (r == 0)
+		r = process_set_name(spawner);
 	if (r == 0)
 		r = process_set_limits(spawner);
+	if (r == 0)
+		r = process_set_signals(spawner);
+	if (r < 0)
+		log_error(-r, "cannot set up the process");
+	return r;
+}
+
+/* Blocked signals and those that wait, limits, directory and umask stay. */
+int
+process_resume(struct spawner *spawner)
+{
+	int r = process_set_name(spawner);
+
 	if (r == 0)
 		r = process_set_signals(spawner);
 	if (r < 0)
@@ -134,9 +157,8 @@ process_detach(void)
 }
 
 void
-process_notify_ready(const char *notify_socket)
+process_notify(const char *notify_socket, const char *text)
 {
-	static const char text[] = "READY=1\nSTATUS=Parent of containers";
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	fd_auto int fd = -1;
 	size_t size;
@@ -152,7 +174,7 @@ process_notify_ready(const char *notify_socket)
 		address.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 ||
-	    sendto(fd, text, sizeof(text) - 1, MSG_NOSIGNAL,
+	    sendto(fd, text, strlen(text), MSG_NOSIGNAL,
 		   (const struct sockaddr *)&address,
 		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size)) <
 		    0)

@@ -14,9 +14,11 @@ struct spawner;
  * signals. 0 or -errno with a line on standard error.
  */
 must_check int process_init(struct spawner *spawner);
+/* What of it exec undoes, in a program that took another's place. */
+must_check int process_resume(struct spawner *spawner);
 /* Nobody reads what we print any more. */
 void process_detach(void);
-/* Tell systemd that we are ready: one datagram, as sd_notify(3) says. */
-void process_notify_ready(const char *notify_socket);
+/* Tell systemd something: one datagram, as sd_notify(3) says. NULL: nobody. */
+void process_notify(const char *notify_socket, const char *text);
 
 #endif

@@ -79,13 +79,25 @@ removal_arm(struct spawner *spawner, int64_t now)
 }
 
 void
+removal_resume(struct spawner *spawner, const struct removal *row)
+{
+	struct removal_table *table = &spawner->removals;
+	size_t i;
+
+	for (i = 0; table->rows[i].name.id[0]; i++)
+		;
+	table->rows[i] = *row;
+	table->count++;
+	removal_arm(spawner, clock_boottime_ms());
+}
+
+void
 removal_add(struct spawner *spawner, const struct container_name *name,
 	    uint64_t conn_id, uint32_t seq)
 {
 	struct removal_table *table = &spawner->removals;
 	int64_t now = clock_boottime_ms();
 	struct removal row = { .name = *name, .conn_id = conn_id, .seq = seq };
-	size_t i;
 
 	/* Whatever died with it, and had no signal for its parent. */
 	sweep_soon(spawner);
@@ -95,11 +107,7 @@ removal_add(struct spawner *spawner, const struct container_name *name,
 						 : now + REMOVAL_CLEANUP_MS;
 	if (removal_try(spawner, &row, now) == 0)
 		return;
-	for (i = 0; table->rows[i].name.id[0]; i++)
-		;
-	table->rows[i] = row;
-	table->count++;
-	removal_arm(spawner, now);
+	removal_resume(spawner, &row);
 }
 
 void

@@ -32,6 +32,8 @@ struct removal_table {
 /* Tries at once; answers the request in the end. conn_id 0: no request. */
 void removal_add(struct spawner *spawner, const struct container_name *name,
 		 uint64_t conn_id, uint32_t seq);
+/* Go on with one of a spawner before us. There is room. */
+void removal_resume(struct spawner *spawner, const struct removal *row);
 void removal_on_timer(struct spawner *spawner);
 void removal_on_prune(struct spawner *spawner);
 

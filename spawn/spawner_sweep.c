@@ -43,7 +43,7 @@ sweep_one(struct spawner *spawner, pid_t pid)
 	    keeper_is_worker(&spawner->keeper, pid) ||
 	    zygotes_has(&spawner->zygotes, pid) ||
 	    resolver_has(&spawner->resolver, pid) ||
-	    look_has(&spawner->looks, pid))
+	    look_has(&spawner->looks, pid) || reexec_has(&spawner->reexec, pid))
 		return;
 	if (child_peek(pid, &end) < 0 || !end.exited)
 		return;

@@ -50,6 +50,28 @@ zygotes_has(const struct zygote_pool *pool, pid_t pid)
 	return false;
 }
 
+bool
+zygotes_are_starting(const struct zygote_pool *pool)
+{
+	size_t i;
+
+	for (i = 0; i < pool->n; i++)
+		if (pool->slots[i].start)
+			return true;
+	return false;
+}
+
+void
+zygotes_end_starts(struct zygote_pool *pool)
+{
+	size_t i;
+
+	for (i = 0; i < pool->n; i++)
+		if (pool->slots[i].start && pool->slots[i].pidfd >= 0)
+			(void)sys_pidfd_send_signal(pool->slots[i].pidfd,
+						    SIGKILL);
+}
+
 static void
 slot_close(struct spawner *spawner, struct zygote_slot *slot)
 {
@@ -323,6 +345,8 @@ zygotes_take(struct spawner *spawner, const struct zygote_order *order)
 	struct zygote_slot *slot = NULL;
 	size_t i;
 
+	if (reexec_is_near(spawner))
+		return false; /* it ends with us, and with what it is at */
 	for (i = 0; i < pool->n && !slot; i++)
 		if (pool->slots[i].pid > 0 && !pool->slots[i].busy)
 			slot = &pool->slots[i];

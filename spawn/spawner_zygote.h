@@ -57,6 +57,10 @@ void zygotes_init(struct zygote_pool *pool);
 void zygotes_start(struct spawner *spawner);
 void zygotes_deinit(struct spawner *spawner);
 void zygotes_on_timer(struct spawner *spawner);
+/* Has any a start that it did not tell of yet? */
+bool zygotes_are_starting(const struct zygote_pool *pool);
+/* Kill those: their starts fail, as at any death of a zygote. */
+void zygotes_end_starts(struct zygote_pool *pool);
 bool zygotes_has(const struct zygote_pool *pool, pid_t pid);
 
 /*

@@ -283,7 +283,8 @@ SPAWNER_TESTS = \
 	tests/unit/test_spawner_confine \
 	tests/unit/test_spawner_options \
 	tests/unit/test_spawner_proc \
-	tests/unit/test_spawner_quota
+	tests/unit/test_spawner_quota \
+	tests/unit/test_spawner_state
 check_PROGRAMS += $(SPAWNER_TESTS)
 TESTS += $(SPAWNER_TESTS)
 SPAWNER_TEST_LIBS = libnsx-proto.la libnsx-lib.la $(CMOCKA_LIBS)
@@ -312,7 +313,21 @@ tests_unit_test_spawner_quota_SOURCES = tests/unit/test_spawner_quota.c \
 	spawn/spawner_quota.c
 tests_unit_test_spawner_quota_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_spawner_quota_LDADD = $(SPAWNER_TEST_LIBS)
+tests_unit_test_spawner_state_SOURCES = tests/unit/test_spawner_state.c \
+	tests/unit/state_fixture.h spawn/spawner_state.c spawn/spawner_state_check.c
+tests_unit_test_spawner_state_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_spawner_state_LDADD = $(SPAWNER_TEST_LIBS)
 endif
+
+# A spawner of a release that writes its state in another way, and programs
+# that are no spawner.
+check_PROGRAMS += tests/integration/next_spawner tests/integration/reexec_standin
+tests_integration_next_spawner_SOURCES = spawn/spawner.c spawn/spawner_state.c \
+	spawn/spawner_state_check.c
+tests_integration_next_spawner_CPPFLAGS = $(AM_CPPFLAGS) -DSTATE_VERSION=4242u
+tests_integration_next_spawner_LDADD = libnsx-spawner.la libnsx-stage.la \
+	libnsx-proto.la libnsx-lib.la
+tests_integration_reexec_standin_SOURCES = tests/integration/reexec_standin.c
 
 # The spawner with relays that lie.
 check_PROGRAMS += tests/integration/false_spawner

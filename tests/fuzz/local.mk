@@ -222,3 +222,23 @@ fuzz-policy: $(FUZZ_POLICY_FILES)
 		-I$(abs_top_builddir) -D_GNU_SOURCE $(JANSSON_CFLAGS) \
 		$(filter %.c,$(FUZZ_POLICY_FILES)) \
 		-o $(abs_top_builddir)/$@ $(JANSSON_LIBS)
+
+# spawner_state: what a spawner leaves to the program in its place.
+FUZZ_SPAWNER_STATE_FILES = tests/fuzz/fuzz_spawner_state.c \
+	spawn/spawner_state.c spawn/spawner_state_check.c \
+	$(libnsx_proto_la_SOURCES) $(libnsx_lib_la_SOURCES)
+check_PROGRAMS += tests/fuzz/corpus_spawner_state
+TESTS += tests/fuzz/corpus_spawner_state
+tests_fuzz_corpus_spawner_state_SOURCES = tests/fuzz/fuzz_spawner_state.c \
+	tests/fuzz/run_corpus.c spawn/spawner_state.c \
+	spawn/spawner_state_check.c
+tests_fuzz_corpus_spawner_state_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/spawner_state"'
+tests_fuzz_corpus_spawner_state_LDADD = libnsx-proto.la libnsx-lib.la
+EXTRA_DIST += tests/fuzz/corpus/spawner_state
+FUZZ_TARGETS += fuzz-spawner_state
+fuzz-spawner_state: $(FUZZ_SPAWNER_STATE_FILES)
+	$(AM_V_CC)cd $(top_srcdir) && $(FUZZ_CC) $(FUZZ_CFLAGS) -I. \
+		-I$(abs_top_builddir) -D_GNU_SOURCE \
+		$(filter %.c,$(FUZZ_SPAWNER_STATE_FILES)) \
+		-o $(abs_top_builddir)/$@

@@ -14,7 +14,8 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "lib"))
 # pylint: disable=wrong-import-position
-from harness import Instance, TestCase, alive, cgroup2_mount, main, wait_for
+from harness import (Instance, TestCase, alive, cgroup2_mount, main, program,
+                     wait_for)
 from own_etc import OwnEtc  # noqa: E402
 
 UID = 61500
@@ -103,7 +104,30 @@ class RootlessCase(TestCase):
                     if pid != self.nsx.nsexecd_pid()]
 
 
+def renewed_spawner_keeps_what_lives(self):
+    """Without root the spawner becomes another program as well."""
+    self.ctl_ok("run", "-d", "--name", "over", "--new", "user,pid",
+                "--map-auto", "--", "sh", "-c",
+                "trap 'exit 6' TERM; while :; do sleep 0.1; done")
+    pids = (self.nsx.spawner_pid(), self.nsx.nsexecd_pid())
+    for _ in range(3):
+        done = subprocess.run(
+            ["/usr/bin/setpriv", "--reuid", str(UID), "--regid", str(UID),
+             "--clear-groups", program("nsexec-spawner"), "--reload",
+             "--run-dir", self.nsx.dir], stdout=subprocess.PIPE, text=True,
+            stderr=subprocess.STDOUT, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+    self.assertEqual((self.nsx.spawner_pid(), self.nsx.nsexecd_pid()), pids)
+    self.assertIn("300000", self.ctl_ok(
+        "run", "--new", "user", "--map-auto", "--", "cat",
+        "/proc/self/uid_map").out)
+    self.ctl_ok("kill", "-s", "TERM", "over")
+    self.assertEqual(self.ctl_ok("wait", "over").out.strip(), "6")
+    self.ctl_ok("delete", "over")
+
+
 class OneUser(RootlessCase):
+    test_renewed_spawner_keeps_what_lives = renewed_spawner_keeps_what_lives
 
     def test_all_kinds_of_namespaces_with_the_own_id(self):
         result = self.ctl_ok("run", "--new", ALL, "--map-root-user", "--",
@@ -298,6 +322,7 @@ class NamespacesCounted(RootlessCase):
 
 class DelegatedCgroup(RootlessCase):
     """As systemd does it with Delegate=yes: a subtree that is the user's."""
+    test_renewed_spawner_keeps_what_lives = renewed_spawner_keeps_what_lives
 
     @classmethod
     def setUpClass(cls):

@@ -75,7 +75,7 @@ class Bytes(_SpawnerCase):
         self.done(sp.PING)
 
     def test_unknown_operations_are_unsupported(self):
-        for kind in (0, 1, 61999, 62017, 62100, 62110, 65535):
+        for kind in (0, 1, 61999, sp.REEXEC + 1, 62100, 62110, 65535):
             self.bad(message(kind, 1), code=sp.UNSUPPORTED)
 
     def test_attribute_lengths_are_checked(self):
