@@ -107,6 +107,22 @@ launcher_answer(int fd, int timeout_ms, const char *what)
 	return -EPROTO;
 }
 
+/*
+ * A spawner that lives may be of another release: then it takes this one's
+ * program, in place. If it will not, why not was said, and it goes on as it is.
+ */
+static void
+launcher_renew(int fd)
+{
+	fd_auto int program = -1;
+
+	if (launch_newer_spawner(fd, &program) < 0)
+		return;
+	if (launcher_send(fd, OP_REEXEC, &program, 1) == 0)
+		(void)!launcher_answer(fd, LAUNCHER_ANSWER_MS,
+				       "renew the spawner:");
+}
+
 /* Have the spawner keep a worker, and wait until that is ready. */
 static int
 launcher_keep(const struct launch *launch, int fd)
@@ -133,6 +149,7 @@ launcher_ensure(const struct launch *launch, int *ret_fd)
 		r = launcher_connect(launch, &fd);
 		if (r < 0)
 			return r;
+		launcher_renew(fd);
 		r = launcher_keep(launch, fd);
 		if (r == 0)
 			break;

@@ -281,7 +281,7 @@ launch_path_beside(const char *name, char path[PATH_MAX])
 }
 
 /* There, else where it is installed. */
-static int
+int
 launch_open_spawner(int *ret_fd)
 {
 	char path[PATH_MAX];

@@ -36,9 +36,18 @@ must_check int launch_connect(const struct launch *launch, int *ret_fd);
 /* 0 = it listens. -EBUSY: another one has the directory. -ECHILD: it ended. */
 must_check int launch_start_spawner(const struct launch *launch);
 
+/*
+ * Is the program of the spawner behind this connection another one than a start
+ * would take? Then a sealed memfd of that. -ENODATA: it is the same, or its own
+ * cannot be read.
+ */
+must_check int launch_newer_spawner(int connection, int *ret_program_fd);
+
 /* One line on standard error. error is a positive errno or 0. */
 void launcher_say(int error, const char *what, const char *object);
 
+/* The spawner's program, open. Says what is wrong. */
+must_check int launch_open_spawner(int *ret_fd);
 /* A sealed memfd that may be executed, with the contents of a file. */
 must_check int launcher_memfd_copy(const char *name, int from_fd, int *ret_fd);
 must_check int launcher_memfd_text(const char *name, const void *data,

@@ -38,7 +38,8 @@ nsexecd_CPPFLAGS = $(libnsx_daemon_la_CPPFLAGS) \
 nsexecd_CFLAGS = $(libnsx_daemon_la_CFLAGS)
 nsexecd_SOURCES = \
 	daemon/launcher.c daemon/launcher.h \
-	daemon/launcher_part.c daemon/launcher_part.h daemon/launcher_user.c \
+	daemon/launcher_part.c daemon/launcher_part.h \
+	daemon/launcher_renew.c daemon/launcher_user.c \
 	daemon/main.c \
 	daemon/options.c daemon/options.h \
 	daemon/worker.c daemon/worker.h
