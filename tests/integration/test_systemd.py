@@ -132,8 +132,10 @@ def has_pidfd_exit():
         ".")[:2]) >= (6, 15)
 
 
-class Systemd(TestCase):
+class Box(TestCase):
+    """Boots once, runs SCRIPT there, and has what it said of each step."""
     INSTANCE = False
+    SCRIPT = ""
     said = {}
     log = ""
 
@@ -205,7 +207,7 @@ class Systemd(TestCase):
         os.mkdir(paths["work"])
         cls.install(paths["files"])
         with open(paths["script"], "w", encoding="utf-8") as f:
-            f.write(BOX.replace("@UID@", str(ORDINARY_UID)).replace(
+            f.write(cls.SCRIPT.replace("@UID@", str(ORDINARY_UID)).replace(
                 "@RELOAD@", "/usr/local/talk/tests/integration/reload_talk.py").replace(
                 "@BOTH@", "7" if has_pidfd_exit() else "unknown").replace(
                 "@LANDLOCK@", "false" if landlock_abi() else "true"))
@@ -249,6 +251,10 @@ class Systemd(TestCase):
         for name in names:
             if self.said.get(name, "not reached"):
                 self.fail(f"{name}:\n{self.log}")
+
+
+class Systemd(Box):
+    SCRIPT = BOX
 
     def test_first_call_of_an_ordinary_user_starts_both_services(self):
         self.steps("idle", "activated", "active")
