@@ -46,10 +46,16 @@ not_opened_by_the_dead(struct task *task, const char *rule)
 void
 task_lost_at_gate(struct task *task)
 {
-	if (task->state != TASK_COMMITTED || task->gate != GATE_NAMED ||
-	    task->channel < 0)
+	if (task->state != TASK_COMMITTED || task->gate != GATE_NAMED)
 		return;
-	if (task->polls++ == 0 && task_arm(task, LOST_GATE_MS) == 0)
+	if (task->polls++ == 0 && task->channel < 0) {
+		/* From an nsexecd before us: no channel tells of its exec. */
+		task_count(task, false);
+		task->timer = watch_free(task->timer);
+		task_ask_status(task);
+		return;
+	}
+	if (task->polls == 1 && task_arm(task, LOST_GATE_MS) == 0)
 		return;
 	not_opened_by_the_dead(
 		task, "the spawner was restarted before it opened the gate");

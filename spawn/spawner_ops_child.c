@@ -150,7 +150,7 @@ op_orphan(struct spawner *spawner, const struct request *request,
 static bool
 op_is_orphan(const struct spawner *spawner, const struct op_message *msg)
 {
-	return op_has(msg, OP_ATTR_CONTAINER) &&
+	return op_has(msg, OP_ATTR_CONTAINER) && op_has(msg, OP_ATTR_UID) &&
 	       !child_find(&spawner->children, (pid_t)msg->pid);
 }
 

@@ -86,7 +86,8 @@ class Bytes(_SpawnerCase):
     def test_unknown_repeated_missing_and_surplus_attributes(self):
         pid = attr(sp.PID, 1)
         for attrs in ([], [pid, pid], [attr(1, 1)], [pid, attr(28299, 1)],
-                      [pid, attr(sp.UID, 0)], [attr(sp.PID, b"\1")],
+                      [pid, attr(sp.SIGNAL_NUMBER, 9)],
+                      [attr(sp.PID, b"\1")],
                       [attr(sp.PID, b"\0" * 8)], [attr(sp.PID, 0)],
                       [attr(sp.PID, 0xffffffff)]):
             self.bad(message(sp.STATUS, 1, *attrs))
