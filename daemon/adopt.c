@@ -14,6 +14,7 @@
 #include "daemon/core_parts.h"
 #include "daemon/lease.h"
 #include "daemon/log.h"
+#include "daemon/memory.h"
 #include "daemon/spawner_client.h"
 #include "daemon/task.h"
 #include "lib/clock.h"
@@ -50,7 +51,7 @@ ask_pidfd(struct task *task)
 	};
 
 	if (task->pidfd < 0 &&
-	    spawner_send_small(task->daemon->spawner, &small) < 0)
+	    spawner_send_owed(task->daemon->spawner, &small) < 0)
 		log_error("container %s: cannot ask for its pidfd",
 			  task->container->id);
 }
@@ -109,15 +110,13 @@ adopt_stranger(struct daemon *daemon, const struct op_message *entry, int fd)
 
 	log_error("container %s: pid %u has no record, taken over as it is",
 		  entry->container, entry->pid);
-	if (!owner || container_new(&container) < 0) {
-		fd_close(&fd);
-		return;
-	}
+	if (!owner || container_new(&container) < 0)
+		memory_out("a container");
 	task_init(&container->init, daemon, container,
 		  container_table_task_id(daemon->containers));
 	strncpy(container->id, entry->container, SPEC_ID_MAX);
 	container->owner = entry->uid;
-	container->command = strdup("");
+	container->command = owed_calloc(1, 1, "a command");
 	container->init.state = entry->execed ? TASK_RUNNING : TASK_CREATED;
 	container->init.gate = GATE_NAMED;
 	container->init.execed = entry->execed;
@@ -126,11 +125,8 @@ adopt_stranger(struct daemon *daemon, const struct op_message *entry, int fd)
 	container->init.start_time = entry->start_time;
 	container->init.restored = true;
 	container->init.exited = entry->exited;
-	if (container_add(daemon->containers, container) < 0) {
-		fd_close(&fd);
-		container_free(container);
-		return;
-	}
+	if (container_add(daemon->containers, container) < 0)
+		memory_out("a container");
 	owner->live++;
 	container->init.seen = daemon->core->adopt_round;
 	take_pidfd(&container->init, fd);
@@ -143,12 +139,8 @@ adopt_leftover(struct container *container, const struct op_message *entry,
 	       int fd)
 {
 	struct daemon *daemon = container->init.daemon;
-	struct task *task = malloc(sizeof(*task));
+	struct task *task = owed_malloc(sizeof(*task), "a task");
 
-	if (!task) {
-		fd_close(&fd);
-		return;
-	}
 	task_init(task, daemon, container,
 		  container_table_task_id(daemon->containers));
 	task->exec_id[0] = '0';
@@ -158,11 +150,8 @@ adopt_leftover(struct container *container, const struct op_message *entry,
 	task->start_time = entry->start_time;
 	task->exited = entry->exited;
 	task->seen = daemon->core->adopt_round;
-	if (task_add_exec(daemon->containers, task) < 0) {
-		fd_close(&fd);
-		free(task);
-		return;
-	}
+	if (task_add_exec(daemon->containers, task) < 0)
+		memory_out("a task");
 	take_pidfd(task, fd);
 }
 
@@ -227,8 +216,8 @@ bury_stranger(struct daemon *daemon, const struct op_message *entry)
 					.caller_fd = -1,
 					.fn = drop_on_answer };
 
-	if (spawner_send_small(daemon->spawner, &reap) < 0 ||
-	    spawner_send_small(daemon->spawner, &cgroup) < 0)
+	if (spawner_send_owed(daemon->spawner, &reap) < 0 ||
+	    spawner_send_owed(daemon->spawner, &cgroup) < 0)
 		log_error("container %s: cannot clean up after pid %u",
 			  entry->container, entry->pid);
 }
@@ -319,7 +308,7 @@ ask_orphan(struct task *task)
 
 	if (task->pid <= 0 || task->pid_inode == 0)
 		return -ENOENT;
-	return spawner_send_small(task->daemon->spawner, &small);
+	return spawner_send_owed(task->daemon->spawner, &small);
 }
 
 /* It is no child of the spawner. */
@@ -411,7 +400,7 @@ restore_find_leftovers(struct daemon *daemon)
 		.fn = leftover_on_answer,
 	};
 
-	if (spawner_send_small(daemon->spawner, &small) < 0)
+	if (spawner_send_owed(daemon->spawner, &small) < 0)
 		log_error("spawner: cannot ask for its children");
 }
 
@@ -425,6 +414,6 @@ restore_adopt(struct daemon *daemon)
 		.id = ++daemon->core->adopt_round,
 	};
 
-	if (spawner_send_small(daemon->spawner, &small) < 0)
+	if (spawner_send_owed(daemon->spawner, &small) < 0)
 		log_error("spawner: cannot ask for its children");
 }

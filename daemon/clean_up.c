@@ -82,9 +82,7 @@ retry_later(struct task *task)
 	int64_t wait = task->polls++ < QUICK_RETRIES ? RETRY_MS : SLOW_RETRY_MS;
 
 	(void)time_until_stuck(task);
-	if (task_arm(task, wait) < 0)
-		log_error("container %s: cannot clean up: no memory",
-			  task->container->id);
+	task_arm(task, wait);
 }
 
 static void
@@ -124,7 +122,7 @@ send_cgroup_remove(struct task *task)
 		.id = task->id,
 	};
 
-	if (spawner_send_small(task->daemon->spawner, &small) == -EAGAIN)
+	if (spawner_send_owed(task->daemon->spawner, &small) == -EAGAIN)
 		retry_later(task);
 }
 
@@ -158,7 +156,7 @@ send_reap(struct task *task)
 		.id = task->id,
 	};
 
-	return spawner_send_small(task->daemon->spawner, &small);
+	return spawner_send_owed(task->daemon->spawner, &small);
 }
 
 /* Is there a process that has to end, or that we have to hear of, first? */
@@ -184,10 +182,8 @@ task_clean_up(struct task *task)
 	if (process_remains(task)) {
 		/* its end is told by its pidfd or the spawner's answer */
 		left = task->stuck ? 0 : time_until_stuck(task);
-		if (left > 0 && task_arm(task, left) < 0)
-			log_error("container %s: cannot watch its end: no "
-				  "memory",
-				  container->id);
+		if (left > 0)
+			task_arm(task, left);
 		return;
 	}
 	if (task->pid && !task->reaped) {

@@ -74,7 +74,7 @@ spawner_on_connected(struct daemon *daemon)
 	lease_on_spawner(daemon);
 	if (daemon->server)
 		server_ask_again(daemon->server);
-	if (spawner_send_small(daemon->spawner, &ping) < 0)
+	if (spawner_send_owed(daemon->spawner, &ping) < 0)
 		log_error("spawner: cannot ping it");
 }
 

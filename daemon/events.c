@@ -13,6 +13,7 @@
 
 #include "daemon/event_ring.h"
 #include "daemon/log.h"
+#include "daemon/memory.h"
 #include "daemon/record_event.h"
 #include "daemon/record_store.h"
 #include "daemon/subscribe.h"
@@ -20,6 +21,7 @@
 #include "lib/table.h"
 #include "lib/util.h"
 
+#define OWED "an event"
 #define RESERVE 4096u	/* numbers reserved at a time */
 #define MAX_KEPT 16384u /* terminal events outside the ring, per viewer */
 
@@ -103,7 +105,7 @@ ring_find(const struct event_log *log, uid_t viewer)
 	return table_find(&log->rings, (uint64_t)viewer + 1);
 }
 
-/* Made on first use; NULL: no memory. */
+/* Made on first use. */
 static struct ring *
 ring_get(struct event_log *log, uid_t viewer)
 {
@@ -111,15 +113,11 @@ ring_get(struct event_log *log, uid_t viewer)
 
 	if (ring)
 		return ring;
-	ring = calloc(1, sizeof(*ring));
-	if (!ring)
-		return NULL;
+	ring = owed_calloc(1, sizeof(*ring), OWED);
 	ring->viewer = viewer;
 	ring->first = 1;
-	if (table_add(&log->rings, (uint64_t)viewer + 1, ring) < 0) {
-		free(ring);
-		return NULL;
-	}
+	if (table_add(&log->rings, (uint64_t)viewer + 1, ring) < 0)
+		memory_out(OWED);
 	return ring;
 }
 
@@ -144,9 +142,7 @@ event_new(const struct event_draft *draft)
 		sizes[i] = strlen(texts[i]) + 1;
 		total += sizes[i];
 	}
-	event = calloc(1, sizeof(*event) + total);
-	if (!event)
-		return NULL;
+	event = owed_calloc(1, sizeof(*event) + total, OWED);
 	at = event->text;
 	event->container = memcpy(at, texts[0], sizes[0]);
 	event->name = memcpy(at + sizes[0], texts[1], sizes[1]);
@@ -158,9 +154,8 @@ event_new(const struct event_draft *draft)
 	if (draft->exit)
 		event->exit = *draft->exit;
 	if (draft->error) {
-		event->error = malloc(sizeof(*event->error));
-		if (event->error)
-			*event->error = *draft->error;
+		event->error = owed_malloc(sizeof(*event->error), OWED);
+		*event->error = *draft->error;
 	}
 	return event;
 }
@@ -176,7 +171,7 @@ kept_drop_first(struct ring *ring, size_t n)
 	memmove(ring->kept, ring->kept + n, ring->n_kept * sizeof(*ring->kept));
 }
 
-/* Takes event, also on error. */
+/* Takes event. */
 static void
 kept_insert(struct event_log *log, struct ring *ring, struct event *event)
 {
@@ -192,13 +187,9 @@ kept_insert(struct event_log *log, struct ring *ring, struct event *event)
 		kept_drop_first(ring, old);
 	if (ring->n_kept == ring->kept_size) {
 		size_t size = ring->kept_size ? ring->kept_size * 2 : 64;
-		struct event **kept = realloc(ring->kept, size * sizeof(*kept));
 
-		if (!kept) {
-			event_free(event);
-			return;
-		}
-		ring->kept = kept;
+		ring->kept = owed_realloc(ring->kept,
+					  size * sizeof(*ring->kept), OWED);
 		ring->kept_size = size;
 	}
 	for (at = ring->n_kept; at && ring->kept[at - 1]->seq > event->seq;
@@ -209,7 +200,7 @@ kept_insert(struct event_log *log, struct ring *ring, struct event *event)
 }
 
 /* Double the slots, up to the ring's size. */
-static int
+static void
 ring_grow(struct event_log *log, struct ring *ring)
 {
 	size_t size = ring->size ? ring->size * 2 : 64;
@@ -218,16 +209,13 @@ ring_grow(struct event_log *log, struct ring *ring)
 	if (size > log->ring_size)
 		size = log->ring_size;
 	if (size <= ring->size)
-		return 0;
-	slots = calloc(size, sizeof(*slots));
-	if (!slots)
-		return -ENOMEM;
+		return;
+	slots = owed_calloc(size, sizeof(*slots), OWED);
 	for (uint64_t seq = ring->first; seq <= ring->last; seq++)
 		slots[seq % size] = ring->slots[seq % ring->size];
 	free(ring->slots);
 	ring->slots = slots;
 	ring->size = size;
-	return 0;
 }
 
 static void
@@ -244,24 +232,18 @@ ring_evict(struct event_log *log, struct ring *ring)
 		event_free(event);
 }
 
-/* Takes event, which may be NULL: no memory, the number is a hole then. */
+/* Takes event. */
 static void
 ring_append(struct event_log *log, struct ring *ring, struct event *event)
 {
 	uint64_t seq = ring->last + 1;
 
-	if (seq - ring->first >= ring->size && ring_grow(log, ring) < 0 &&
-	    ring->size == 0) {
-		event_free(event);
-		ring->last = seq;
-		ring->first = seq + 1;
-		return;
-	}
+	if (seq - ring->first >= ring->size)
+		ring_grow(log, ring);
 	if (seq - ring->first >= ring->size)
 		ring_evict(log, ring);
 	ring->last = seq;
-	if (event)
-		event->seq = seq;
+	event->seq = seq;
 	ring->slots[seq % ring->size] = event;
 }
 
@@ -275,16 +257,14 @@ ring_reserve(struct event_log *log, struct ring *ring)
 	(void)record_store_numbering(log->daemon);
 }
 
-/* An event of this record that no ring has yet; NULL: no memory. */
+/* An event of this record that no ring has yet. */
 static struct event *
 event_of_record(const struct event_record *record)
 {
 	struct event *event = event_new(&record->draft);
 
-	if (event) {
-		event->realtime_ns = record->realtime_ns;
-		event->boottime_ns = record->boottime_ns;
-	}
+	event->realtime_ns = record->realtime_ns;
+	event->boottime_ns = record->boottime_ns;
 	return event;
 }
 
@@ -294,15 +274,20 @@ log_back(struct event_log *log, const struct event_record *record)
 {
 	free_auto uint8_t *data = NULL;
 	size_t size;
+	int r;
 
 	if (!log->backing)
 		return;
-	if (record_event_encode(record, &data, &size) == 0) {
+	r = record_event_encode(record, &data, &size);
+	if (r == 0) {
 		event_ring_append(log->backing, data, size);
 		return;
 	}
+	if (r == -ENOMEM)
+		memory_out(OWED);
 	/* One number is missing in it: the next start is without it. */
-	log_error("events: no memory for the ring, a restart shows a gap");
+	log_error("events: one is too large for the ring, a restart shows a "
+		  "gap");
 	log->backing = event_ring_free(log->backing);
 }
 
@@ -310,13 +295,7 @@ static void
 publish_to(struct event_log *log, uid_t viewer,
 	   const struct event_record *record)
 {
-	struct ring *ring = ring_get(log, viewer);
-
-	if (!ring) {
-		log_error("events: cannot keep an event: no memory");
-		return;
-	}
-	ring_append(log, ring, event_of_record(record));
+	ring_append(log, ring_get(log, viewer), event_of_record(record));
 	subscribers_wake(log->daemon, viewer);
 }
 
@@ -343,12 +322,10 @@ event_next(struct event_log *log, uid_t owner)
 	struct ring *admin = ring_get(log, 0);
 
 	/* reserved before it is written into a record */
-	if (own)
-		ring_reserve(log, own);
-	if (admin)
-		ring_reserve(log, admin);
-	return (struct event_seqs){ .owner = own ? own->last + 1 : 0,
-				    .admin = admin ? admin->last + 1 : 0 };
+	ring_reserve(log, own);
+	ring_reserve(log, admin);
+	return (struct event_seqs){ .owner = own->last + 1,
+				    .admin = admin->last + 1 };
 }
 
 /* A number was given to nobody, or not known here: the next is seq. */
@@ -375,13 +352,13 @@ ring_has(const struct ring *ring, uint64_t seq)
 
 /*
  * The event of a record under its number; true: it was behind all others. A
- * number beyond the reserved ones was never shown. Takes event, may be NULL.
+ * number beyond the reserved ones was never shown. Takes event.
  */
 static bool
 ring_restore(struct event_log *log, struct ring *ring, uint64_t seq,
 	     struct event *event)
 {
-	if (seq == 0 || seq > ring->limit || !event || ring_has(ring, seq)) {
+	if (seq == 0 || seq > ring->limit || ring_has(ring, seq)) {
 		event_free(event);
 		return false;
 	}
@@ -410,10 +387,9 @@ event_restore(struct event_log *log, const struct event_draft *draft,
 	struct ring *own = ring_get(log, draft->owner);
 	struct ring *admin = ring_get(log, 0);
 
-	if (own &&
-	    ring_restore(log, own, seqs->owner, event_of_record(&record)))
+	if (ring_restore(log, own, seqs->owner, event_of_record(&record)))
 		record.seqs.owner = seqs->owner;
-	if (draft->owner != 0 && admin &&
+	if (draft->owner != 0 &&
 	    ring_restore(log, admin, seqs->admin, event_of_record(&record)))
 		record.seqs.admin = seqs->admin;
 	/* on record and not told: it died in between */
@@ -532,19 +508,16 @@ event_log_ring(const struct event_log *log)
 	return log->backing;
 }
 
-int
+void
 event_log_resume(struct event_log *log, uid_t viewer, uint64_t last)
 {
 	struct ring *ring = ring_get(log, viewer);
 
-	if (!ring)
-		return -ENOMEM;
 	assert(ring->last == 0);
 	ring->last = last;
 	ring->first = last + 1;
 	ring->limit = last;
 	ring->resumed = true;
-	return 0;
 }
 
 void

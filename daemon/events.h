@@ -9,7 +9,7 @@
  * before they are given, and a terminal event's number stands in its task's
  * record. Where the ring of the dead nsexecd was handed back (event_ring.h),
  * its events and their numbers go on in it; else what was reserved and may have
- * been given shows as a gap.
+ * been given shows as a gap. There is no hole for want of memory: memory.h.
  */
 #ifndef NSX_DAEMON_EVENTS_H
 #define NSX_DAEMON_EVENTS_H
@@ -76,8 +76,7 @@ void event_restore(struct event_log *log, const struct event_draft *draft,
 		   uint64_t boottime_ns);
 
 /* Numbering after a restart: the newest number that may have been given. */
-must_check int event_log_resume(struct event_log *log, uid_t viewer,
-				uint64_t last);
+void event_log_resume(struct event_log *log, uid_t viewer, uint64_t last);
 /*
  * Keep what is published in this ring as well, and take what is in it; after
  * the numbering, before the records. Takes ring on success. -EBADMSG: what is

@@ -372,7 +372,7 @@ container_kill(struct container *container)
 	log_info("container %s: its lease is lost, killing it", container->id);
 	/* Killed even if the reason for it cannot be kept. */
 	(void)!record_again(container);
-	if (spawner_send_small(task->daemon->spawner, &small) < 0)
+	if (spawner_send_owed(task->daemon->spawner, &small) < 0)
 		kill_again(container);
 }
 

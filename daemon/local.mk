@@ -74,6 +74,7 @@ libnsx_daemon_la_SOURCES += \
 	daemon/methods_metrics.c \
 	daemon/methods_lease.c \
 	daemon/methods_query.c daemon/methods_start.c \
+	daemon/memory.c daemon/memory.h \
 	daemon/metrics.c daemon/metrics.h \
 	daemon/metrics_text.c daemon/metrics_text.h \
 	daemon/oci_state.c daemon/oci_state.h \

@@ -13,6 +13,7 @@
 
 #include "daemon/events.h"
 #include "daemon/log.h"
+#include "daemon/memory.h"
 #include "lib/fd.h"
 #include "lib/util.h"
 
@@ -220,6 +221,8 @@ record_store_numbering(struct daemon *daemon)
 		r = record_encode(&numbering.message.base, &data, &size);
 	if (r == 0)
 		r = file_write(daemon->records, NUMBERING, data, size);
+	if (r == -ENOMEM)
+		memory_out("the numbers of events");
 	if (r < 0)
 		log_error("events: cannot record their numbers: %s",
 			  strerror(-r));
@@ -313,12 +316,12 @@ record_store_load_numbering(struct daemon *daemon)
 	if (numbering->ring_id.len == sizeof(daemon->ring_id))
 		memcpy(daemon->ring_id, numbering->ring_id.data,
 		       sizeof(daemon->ring_id));
-	for (size_t i = 0; r == 0 && i < numbering->n_viewers; i++) {
+	for (size_t i = 0; i < numbering->n_viewers; i++) {
 		/* a uid twice would be our own fault: the first one counts */
 		if (event_last(daemon->events, numbering->viewers[i]->uid))
 			continue;
-		r = event_log_resume(daemon->events, numbering->viewers[i]->uid,
-				     numbering->viewers[i]->limit);
+		event_log_resume(daemon->events, numbering->viewers[i]->uid,
+				 numbering->viewers[i]->limit);
 	}
 	nsexec__record__numbering__free_unpacked(numbering, NULL);
 	return r;

@@ -23,6 +23,7 @@
 #include "daemon/events.h"
 #include "daemon/lease.h"
 #include "daemon/log.h"
+#include "daemon/memory.h"
 #include "daemon/quota.h"
 #include "daemon/record_event.h"
 #include "daemon/spawner_client.h"
@@ -233,8 +234,9 @@ restore_told(struct daemon *daemon)
 	struct container *container;
 	struct task *task;
 
+	/* all of it was read once: event_log_attach() */
 	if (event_log_walk(daemon->events, told_on_event, &told) < 0)
-		log_error("events: no memory to see what was told");
+		memory_out("what was told");
 	for (container = container_first(daemon->containers); container;
 	     container = container_next(container)) {
 		told_before(&container->init, told.since);

@@ -22,6 +22,7 @@
 
 #include "daemon/log.h"
 #include "daemon/loop.h"
+#include "daemon/memory.h"
 #include "lib/fd.h"
 #include "lib/table.h"
 #include "lib/util.h"
@@ -341,6 +342,17 @@ spawner_send_small(struct spawner_client *client,
 	if (r < 0)
 		return r;
 	return spawner_send(client, &request);
+}
+
+int
+spawner_send_owed(struct spawner_client *client,
+		  const struct spawner_small *small)
+{
+	int r = spawner_send_small(client, small);
+
+	if (r == -ENOMEM)
+		memory_out("a request to the spawner");
+	return r;
 }
 
 static int

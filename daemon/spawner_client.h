@@ -79,5 +79,8 @@ struct spawner_small {
 };
 must_check int spawner_send_small(struct spawner_client *client,
 				  const struct spawner_small *small);
+/* The same for what is owed (memory.h): never -ENOMEM. */
+must_check int spawner_send_owed(struct spawner_client *client,
+				 const struct spawner_small *small);
 
 #endif

@@ -15,6 +15,7 @@
 #include "daemon/identity.h"
 #include "daemon/lease.h"
 #include "daemon/log.h"
+#include "daemon/memory.h"
 #include "daemon/quota.h"
 #include "daemon/record_store.h"
 #include "daemon/spawner_client.h"
@@ -183,19 +184,17 @@ start_container(struct daemon *daemon, const struct launch *launch,
 	    lease_join(container, launch->caller.peer_id) < 0)
 		r = start_out_of_memory(error);
 	else
-		r = start_begin(&container->init, parcel, spec, error);
+		r = start_parked(&container->init, parcel, launch, error);
 	if (r < 0) {
 		owner_counts(daemon->containers, container->owner)->live--;
 		container_remove(daemon->containers, container);
 		return r;
 	}
-	/* without its key a repetition starts another: better than none */
+	/* it is on record: without it here a repetition would start another */
 	if (container->has_key &&
 	    key_add(daemon->containers, container,
 		    key_limit(daemon, &launch->caller)) < 0)
-		container->has_key = false;
-	/* the start goes on even if its caller cannot be told */
-	start_park(&container->init, launch);
+		memory_out("a key");
 	return 0;
 }
 
@@ -222,15 +221,22 @@ start_open(struct daemon *daemon, uint64_t call_id,
 		(void)rpc_fail(daemon->server, call_id, &error);
 		return;
 	}
+	if (park_add(task, PARK_START, call_id, 0) < 0) {
+		(void)start_out_of_memory(&error);
+		(void)rpc_fail(daemon->server, call_id, &error);
+		return;
+	}
 	/* on record before the byte: a restart asks the kernel what came */
 	r = record_store_write(daemon, task, NSEXEC__RECORD__STAGE__COMMIT);
 	if (r < 0) {
+		park_gone(daemon, call_id);
 		(void)start_fail_setup(&error, "write-record", "rename", r);
 		(void)rpc_fail(daemon->server, call_id, &error);
 		return;
 	}
 	r = spawner_send_small(daemon->spawner, &small);
 	if (r < 0) {
+		park_gone(daemon, call_id);
 		error_from_spawner(&error, r, "open-gate");
 		(void)rpc_fail(daemon->server, call_id, &error);
 		if (record_store_write(daemon, task,
@@ -242,10 +248,6 @@ start_open(struct daemon *daemon, uint64_t call_id,
 	task->opening = true;
 	task->state = TASK_COMMITTED;
 	task_count(task, true);
-	if (park_add(task, PARK_START, call_id, 0) < 0)
-		log_warning("container %s: its start cannot be answered",
-			    container->id);
 	if (task_set_deadline(task, SPEC_TIMEOUT_MS) < 0)
-		log_error("container %s: no deadline: no memory",
-			  container->id);
+		memory_out("a deadline");
 }

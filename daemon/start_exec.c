@@ -119,12 +119,11 @@ start_exec(struct daemon *daemon, const struct launch *launch,
 		free(task);
 		return start_out_of_memory(error);
 	}
-	r = start_begin(task, parcel, launch->spec, error);
+	r = start_parked(task, parcel, launch, error);
 	if (r < 0) {
 		task_remove_exec(daemon->containers, task);
 		return r;
 	}
 	container->n_execs++;
-	start_park(task, launch);
 	return 0;
 }

@@ -34,13 +34,11 @@ int start_fail_setup(struct error *error, const char *step, const char *syscall,
 		     int r);
 
 /*
- * The task is in its table and the plan is made: intent, message, deadline.
- * On error nothing of it was sent.
+ * The task is in its table and the plan is made: send it, and let the call wait
+ * for it. On error nothing of it was sent, and the call has no answer yet.
  */
-must_check int start_begin(struct task *task, struct parcel *parcel,
-			   const struct spec *spec, struct error *error);
-/* Let the call wait for the task. */
-void start_park(struct task *task, const struct launch *launch);
+must_check int start_parked(struct task *task, struct parcel *parcel,
+			    const struct launch *launch, struct error *error);
 
 /* A new container, or a process in one; the call is parked on success. */
 must_check int start_container(struct daemon *daemon,

@@ -93,7 +93,11 @@ send_plan(struct task *task, struct parcel *parcel, struct error *error)
 	return 0;
 }
 
-int
+/*
+ * The task is in its table and the plan is made: intent, message, deadline.
+ * On error nothing of it was sent.
+ */
+static int
 start_begin(struct task *task, struct parcel *parcel, const struct spec *spec,
 	    struct error *error)
 {
@@ -125,10 +129,16 @@ start_begin(struct task *task, struct parcel *parcel, const struct spec *spec,
 	return 0;
 }
 
-void
-start_park(struct task *task, const struct launch *launch)
+int
+start_parked(struct task *task, struct parcel *parcel,
+	     const struct launch *launch, struct error *error)
 {
+	int r;
+
 	if (park_add(task, launch->kind, launch->call_id, 0) < 0)
-		log_warning("container %s: its start cannot be answered",
-			    task->container->id);
+		return start_out_of_memory(error);
+	r = start_begin(task, parcel, launch->spec, error);
+	if (r < 0)
+		park_gone(task->daemon, launch->call_id);
+	return r;
 }

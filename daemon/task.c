@@ -93,7 +93,7 @@ task_ask_status(struct task *task)
 		task->status_again = true;
 		return;
 	}
-	if (spawner_send_small(task->daemon->spawner, &small) < 0)
+	if (spawner_send_owed(task->daemon->spawner, &small) < 0)
 		return;
 	task->status_asked = true;
 	task->daemon->core->asking++;
@@ -294,16 +294,14 @@ any_on_pidfd(struct task *task, struct task_input *input)
 /*
  * A traced process that ended is told to its tracer first, and the spawner sees
  * no zombie until that one has waited for it (ptrace(2)); the pidfd is readable
- * all the while and says nothing new when it is so far. And where there was no
- * memory to watch a pidfd, nothing tells of the end but the question.
+ * all the while and says nothing new when it is so far. And where a pidfd could
+ * not be watched, nothing tells of the end but the question.
  */
 static void
 look_again(struct task *task)
 {
-	if ((task->pidfd < 0 || fd_wait_readable(task->pidfd, 0) > 0) &&
-	    task_arm(task, LOOK_AGAIN_MS) < 0)
-		log_error("container %s: no memory to wait for its end",
-			  task->container->id);
+	if (task->pidfd < 0 || fd_wait_readable(task->pidfd, 0) > 0)
+		task_arm(task, LOOK_AGAIN_MS);
 }
 
 /*
@@ -386,8 +384,8 @@ any_on_lost(struct task *task, struct task_input *input)
 	    (info.mask & SYS_PIDFD_INFO_EXIT)) {
 		exit.unknown = false;
 		exit.wait_status = info.exit_code;
-	} else if (task->pidfd >= 0 && task->polls++ < ORPHAN_POLLS &&
-		   task_arm(task, ORPHAN_POLL_MS) == 0) {
+	} else if (task->pidfd >= 0 && task->polls++ < ORPHAN_POLLS) {
+		task_arm(task, ORPHAN_POLL_MS);
 		return; /* its new parent did not reap it yet */
 	}
 	if (task->state == TASK_STARTING || task->state == TASK_CREATED) {

@@ -50,7 +50,7 @@ must_check int task_watch_pidfd(struct task *task, int fd);
 must_check int task_set_deadline(struct task *task, uint32_t timeout_ms);
 
 /* The timer: looks at the task again (-1: disarmed). -ENOMEM. */
-must_check int task_arm(struct task *task, int64_t timeout_ms);
+void task_arm(struct task *task, int64_t timeout_ms);
 
 /* Send STATUS if none is under way. */
 void task_ask_status(struct task *task);

@@ -5,6 +5,7 @@
  */
 #include "daemon/task.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "daemon/events.h"
 #include "daemon/lease.h"
 #include "daemon/log.h"
+#include "daemon/memory.h"
 #include "daemon/metrics.h"
 #include "daemon/park.h"
 #include "daemon/record_store.h"
@@ -88,6 +90,8 @@ record_end(struct task *task)
 	}
 	task->terminal = event_next(daemon->events, container->owner);
 	r = record_store_write(daemon, task, NSEXEC__RECORD__STAGE__ENDED);
+	if (r == -ENOMEM)
+		memory_out("the record of an end");
 	if (r < 0)
 		log_error("container %s: cannot record its end: %s",
 			  container->id, strerror(-r));
@@ -96,9 +100,8 @@ record_end(struct task *task)
 void
 task_fail(struct task *task, const struct error *error)
 {
-	task->failure = malloc(sizeof(*task->failure));
-	if (task->failure)
-		*task->failure = *error;
+	task->failure = owed_malloc(sizeof(*task->failure), "an error");
+	*task->failure = *error;
 	task->state = TASK_ENDED;
 	task->ended_ms = clock_boottime_ms();
 	task_close_channel(task);
@@ -197,7 +200,7 @@ task_kill(struct task *task)
 			return;
 		small.pid = task->pid;
 	}
-	if (spawner_send_small(task->daemon->spawner, &small) < 0)
+	if (spawner_send_owed(task->daemon->spawner, &small) < 0)
 		log_warning("container %s: cannot kill it just now",
 			    task->container->id);
 }

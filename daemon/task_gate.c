@@ -9,6 +9,7 @@
 
 #include "daemon/log.h"
 #include "daemon/loop.h"
+#include "daemon/memory.h"
 #include "daemon/park.h"
 #include "daemon/record_store.h"
 #include "daemon/task_part.h"
@@ -55,8 +56,10 @@ task_lost_at_gate(struct task *task)
 		task_ask_status(task);
 		return;
 	}
-	if (task->polls == 1 && task_arm(task, LOST_GATE_MS) == 0)
+	if (task->polls == 1) {
+		task_arm(task, LOST_GATE_MS);
 		return;
+	}
 	not_opened_by_the_dead(
 		task, "the spawner was restarted before it opened the gate");
 }
@@ -76,11 +79,8 @@ task_watch_commit(struct task *task)
 		task->gate == GATE_NAMED ? LOST_GATE_MS : SPEC_TIMEOUT_MS;
 
 	if (!task->timer && is_restored_commit(task) &&
-	    task_set_deadline(task, timeout_ms) < 0) {
-		log_error("container %s: no deadline: no memory",
-			  task->container->id);
-		return;
-	}
+	    task_set_deadline(task, timeout_ms) < 0)
+		memory_out("a deadline");
 	if (task->timer)
 		watch_timer_set(task->timer, TASK_POLL_MS);
 }

@@ -11,6 +11,7 @@
 #include "daemon/container_table.h"
 #include "daemon/core_parts.h"
 #include "daemon/loop.h"
+#include "daemon/memory.h"
 #include "daemon/task_part.h"
 #include "lib/clock.h"
 #include "lib/fd.h"
@@ -120,6 +121,8 @@ task_watch_pidfd(struct task *task, int fd)
 		task->pid_inode = st.st_ino;
 	r = watch_new_fd(task->daemon->loop, fd, LOOP_READ, pidfd_on_fd, task,
 			 &task->pidfd_watch);
+	if (r == -ENOMEM)
+		memory_out("the watch of a process");
 	if (r == 0)
 		task->pidfd = fd;
 	return r;
@@ -151,17 +154,20 @@ task_on_timer(void *userdata)
 	}
 }
 
-int
+static int
+need_timer(struct task *task)
+{
+	return task->timer ? 0
+			   : watch_new_timer(task->daemon->loop, task_on_timer,
+					     task, &task->timer);
+}
+
+void
 task_arm(struct task *task, int64_t timeout_ms)
 {
-	int r = 0;
-
-	if (!task->timer)
-		r = watch_new_timer(task->daemon->loop, task_on_timer, task,
-				    &task->timer);
-	if (r == 0)
-		watch_timer_set(task->timer, timeout_ms);
-	return r;
+	if (need_timer(task) < 0)
+		memory_out("a timer");
+	watch_timer_set(task->timer, timeout_ms);
 }
 
 static void
@@ -180,7 +186,7 @@ int
 task_set_deadline(struct task *task, uint32_t timeout_ms)
 {
 	int64_t now = clock_boottime_ms();
-	int r = task_arm(task, -1);
+	int r = need_timer(task);
 
 	if (r < 0)
 		return r;

@@ -7,6 +7,7 @@ of its program, which the spawner is given anew for it.
 """
 import os
 import struct
+import subprocess
 
 from auditor import Violation
 from harness import wait_for
@@ -70,7 +71,7 @@ def running(bench, scenario, at):
     fault.put(at)
     SCENARIOS[scenario](bench)
     count, hits = fault.get()
-    if bench.nsx.nsexecd_pid() == fault.pid:
+    if at and not hits and bench.nsx.nsexecd_pid() == fault.pid:
         fault.put(0)
     bench.judge(clean=not at, typed=bool(at))
     return count, hits
@@ -129,7 +130,8 @@ def points(worker, job):
             if scenario not in bench.references:
                 how(bench, scenario, 0)
             hits += how(bench, scenario, at)[1] > 0
-        except (Violation, AssertionError, OSError, LookupError) as error:
+        except (Violation, AssertionError, OSError, LookupError,
+                subprocess.SubprocessError) as error:
             violations.append(worker.violation(
                 {**job, "kind": "alloc"}, at, error))
     return {"tried": tried, "hits": hits, "violations": violations}

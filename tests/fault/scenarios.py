@@ -148,7 +148,7 @@ class Bench:
         if self.slowest > HANG_S:
             raise Violation(f"a caller waited {self.slowest:.0f} s")
         self.judge_rights(lines, clean)
-        self.judge_answers(lines, typed)
+        self.judge_answers(lines, typed and not restarted)
         # Deleted by its caller, and then nsexecd died: that was its wish.
         if lines and not self.deleted and \
                 not (restarted and self.said is not None) and not any(
