@@ -271,6 +271,7 @@ core_deinit(struct daemon *daemon)
 		return;
 	daemon->spawner = spawner_client_free(daemon->spawner);
 	start_deinit(daemon);
+	spec_pool_deinit(&daemon->core->specs);
 	/* parked calls die with the server; only their memory is left */
 	daemon->core->park = park_free(daemon->core->park);
 	daemon->containers = container_table_free(daemon->containers);

@@ -8,6 +8,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/metrics.h"
+#include "daemon/spec.h"
 #include "lib/table.h"
 
 struct container;
@@ -20,6 +21,7 @@ struct core {
 	struct leases *leases;
 	struct table
 		launches; /* call id -> start.c's calls awaiting their fds */
+	struct spec_pool specs;
 	void (*on_ready)(struct daemon *daemon);
 	uint64_t adopt_round; /* of LIST after a reconnect, restore.c */
 	struct watch *trim_timer;

@@ -21,9 +21,9 @@
 static void launch_on_fds(struct daemon *daemon, uint64_t call_id);
 
 static void
-launch_free(struct launch *launch)
+launch_free(struct daemon *daemon, struct launch *launch)
 {
-	spec_free(launch->spec);
+	spec_give(&daemon->core->specs, launch->spec);
 	free(launch);
 }
 
@@ -78,28 +78,24 @@ take_channel(struct daemon *daemon, const struct launch *launch, bool again,
 			 "send the token and the descriptors first");
 }
 
-/* Takes launch unless it has to wait (-EAGAIN). */
+/*
+ * Takes launch unless it has to wait (-EAGAIN). The parcel is on the stack: in
+ * the heap its 24 KiB, freed behind each container that stays, would leave
+ * holes which small things fill, until there is no place for the next.
+ */
 static int
 launch_go(struct daemon *daemon, struct launch *launch, bool again)
 {
-	struct parcel *parcel = malloc(sizeof(*parcel));
+	struct parcel parcel;
 	struct error error;
 	int r;
 
-	if (!parcel) {
-		(void)start_out_of_memory(&error);
-		fail_call(daemon, launch->call_id, &error);
-		launch_free(launch);
-		return 0;
-	}
-	parcel->plan.exec_block = -1;
-	r = take_channel(daemon, launch, again, parcel, &error);
-	if (r == -EAGAIN) {
-		free(parcel);
+	parcel.plan.exec_block = -1;
+	r = take_channel(daemon, launch, again, &parcel, &error);
+	if (r == -EAGAIN)
 		return r;
-	}
 	if (r == 0)
-		r = parcel_open(daemon, launch, parcel, &error);
+		r = parcel_open(daemon, launch, &parcel, &error);
 	if (r == 0)
 		r = quota_check_start(
 			daemon, &launch->caller,
@@ -109,14 +105,13 @@ launch_go(struct daemon *daemon, struct launch *launch, bool again)
 			&error);
 	if (r == 0)
 		r = launch->kind == PARK_EXEC
-			    ? start_exec(daemon, launch, parcel, &error)
-			    : start_container(daemon, launch, parcel, &error);
+			    ? start_exec(daemon, launch, &parcel, &error)
+			    : start_container(daemon, launch, &parcel, &error);
 	if (r < 0)
 		fail_call(daemon, launch->call_id, &error);
-	plan_deinit(&parcel->plan);
-	fd_close(&parcel->channel_fd);
-	free(parcel);
-	launch_free(launch);
+	plan_deinit(&parcel.plan);
+	fd_close(&parcel.channel_fd);
+	launch_free(daemon, launch);
 	return 0;
 }
 
@@ -135,7 +130,7 @@ start_gone(struct daemon *daemon, uint64_t call_id)
 	struct launch *launch = table_remove(&daemon->core->launches, call_id);
 
 	if (launch)
-		launch_free(launch);
+		launch_free(daemon, launch);
 	else
 		park_gone(daemon, call_id);
 }
@@ -148,7 +143,7 @@ start_deinit(struct daemon *daemon)
 
 	while ((launch = table_any(&daemon->core->launches, &call_id))) {
 		table_remove(&daemon->core->launches, call_id);
-		launch_free(launch);
+		launch_free(daemon, launch);
 	}
 	table_deinit(&daemon->core->launches);
 }
@@ -212,7 +207,7 @@ start_take(struct daemon *daemon, const struct start_call *call,
 	struct error error;
 
 	if (!launch) {
-		spec_free(spec);
+		spec_give(&daemon->core->specs, spec);
 		(void)start_out_of_memory(&error);
 		fail_call(daemon, call->call_id, &error);
 		return;
@@ -225,18 +220,18 @@ start_take(struct daemon *daemon, const struct start_call *call,
 		 call->target ? call->target : "");
 	if (identity_check_spec(&launch->caller, spec, &error) < 0) {
 		fail_call(daemon, launch->call_id, &error);
-		launch_free(launch);
+		launch_free(daemon, launch);
 		return;
 	}
 	if (repeated(daemon, launch)) {
 		drop_channel(daemon, launch);
-		launch_free(launch);
+		launch_free(daemon, launch);
 		return;
 	}
 	if (launch_go(daemon, launch, true) != -EAGAIN)
 		return;
 	if (table_add(&daemon->core->launches, call->call_id, launch) < 0) {
-		launch_free(launch);
+		launch_free(daemon, launch);
 		(void)start_out_of_memory(&error);
 		fail_call(daemon, call->call_id, &error);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Create, Run, Exec, Start. */
 #include "daemon/container_table.h"
+#include "daemon/core_parts.h"
 #include "daemon/methods.h"
 #include "daemon/request.h"
 #include "daemon/start.h"
@@ -21,7 +22,7 @@ spec_for(struct daemon *daemon, uint64_t call_id)
 						 "try again in a moment" });
 		return NULL;
 	}
-	if (spec_new(&spec) == 0) {
+	if (spec_take(&daemon->core->specs, &spec) == 0) {
 		spec->received_ns = clock_ns(CLOCK_MONOTONIC);
 		return spec;
 	}
@@ -44,7 +45,7 @@ refused(struct daemon *daemon, uint64_t call_id,
 
 		(void)fd;
 	}
-	spec_free(spec);
+	spec_give(&daemon->core->specs, spec);
 	(void)rpc_fail(daemon->server, call_id, error);
 }
 

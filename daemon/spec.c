@@ -44,3 +44,30 @@ spec_free(struct spec *spec)
 	free(spec);
 	return NULL;
 }
+
+int
+spec_take(struct spec_pool *pool, struct spec **ret)
+{
+	if (pool->n == 0)
+		return spec_new(ret);
+	*ret = pool->specs[--pool->n];
+	spec_init(*ret);
+	return 0;
+}
+
+struct spec *
+spec_give(struct spec_pool *pool, struct spec *spec)
+{
+	if (!spec || pool->n == SPEC_POOL_MAX)
+		return spec_free(spec);
+	spec_deinit(spec);
+	pool->specs[pool->n++] = spec;
+	return NULL;
+}
+
+void
+spec_pool_deinit(struct spec_pool *pool)
+{
+	while (pool->n > 0)
+		spec_free(pool->specs[--pool->n]);
+}

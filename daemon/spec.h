@@ -66,4 +66,22 @@ void spec_deinit(struct spec *spec);
 must_check int spec_new(struct spec **ret);
 struct spec *spec_free(struct spec *spec);
 
+/*
+ * Specs that are not in use. One is 16 KiB and made before the container that
+ * stays: taken from the heap for each start it would leave a hole there, which
+ * small things fill until the next has no place and the heap grows.
+ */
+#define SPEC_POOL_MAX 8
+struct spec_pool {
+	struct spec *specs[SPEC_POOL_MAX];
+	size_t n;
+};
+
+/* An empty spec; it goes back with spec_give(), which returns NULL. -ENOMEM. */
+must_check int spec_take(struct spec_pool *pool, struct spec **ret);
+/* Keeps SPEC_POOL_MAX and frees what is more. */
+struct spec *spec_give(struct spec_pool *pool, struct spec *spec);
+/* Safe twice. */
+void spec_pool_deinit(struct spec_pool *pool);
+
 #endif

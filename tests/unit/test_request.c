@@ -476,10 +476,39 @@ auto_preset_uses_the_callers_delegated_ranges(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* The daemon's heap must not have a hole of this size for each start. */
+static void
+specs_of_starts_are_the_same_memory_and_empty_again(void **state)
+{
+	struct spec *specs[SPEC_POOL_MAX + 1], *first;
+	struct spec_pool pool = { .n = 0 };
+	struct spec empty;
+
+	spec_init(&empty);
+	assert_int_equal(spec_take(&pool, &first), 0);
+	first->has_key = true;
+	first->exec_data = strdup("true");
+	assert_non_null(arena_alloc(&first->arena, 1));
+	assert_null(spec_give(&pool, first));
+	assert_int_equal(spec_take(&pool, &specs[0]), 0);
+	assert_ptr_equal(specs[0], first);
+	assert_memory_equal(specs[0], &empty, sizeof(empty));
+	for (size_t i = 1; i <= SPEC_POOL_MAX; i++)
+		assert_int_equal(spec_take(&pool, &specs[i]), 0);
+	for (size_t i = 0; i <= SPEC_POOL_MAX; i++)
+		spec_give(&pool, specs[i]);
+	assert_int_equal(pool.n, SPEC_POOL_MAX);
+	spec_pool_deinit(&pool);
+	spec_pool_deinit(&pool);
+	assert_int_equal(pool.n, 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			specs_of_starts_are_the_same_memory_and_empty_again),
 		TEST(each_broken_rule_names_its_field),
 		TEST(good_request_becomes_its_spec),
 		TEST(wrong_map_names_row_and_rule),
