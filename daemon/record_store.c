@@ -90,13 +90,14 @@ file_append(struct record_store *store, const char *name, bool first,
 				O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
 					O_NOFOLLOW | (first ? O_TRUNC : 0),
 				0600);
-	struct stat st;
+	struct stat st = { .st_size = 0 };
 	ssize_t n;
 	int r;
 
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &st) < 0)
+	/* of a first one nothing can fail that leaves an empty file */
+	if (!first && fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_size > APPEND_MAX)
 		return file_write(store, name, data, size);
@@ -143,17 +144,33 @@ record_store_write(struct daemon *daemon, struct task *task,
 	return r;
 }
 
+static int
+file_remove(struct record_store *store, const char *name)
+{
+	if (unlinkat(store->dir_fd, name, 0) < 0 && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+/*
+ * One that stays after all comes back with the next nsexecd as what it says,
+ * a container that has ended, and is removed anew when that one's time is over.
+ */
 void
 record_store_remove(struct daemon *daemon, struct task *task)
 {
 	char name[NAME_MAX_SIZE];
+	int r;
 
 	if (!task->recorded)
 		return;
 	task_file_name(task, name);
-	if (unlinkat(daemon->records->dir_fd, name, 0) < 0 && errno != ENOENT)
+	r = file_remove(daemon->records, name);
+	if (r < 0) /* what was short for a moment may not be so any more */
+		r = file_remove(daemon->records, name);
+	if (r < 0)
 		log_warning("container %s: cannot remove record: %s",
-			    task->container->id, strerror(errno));
+			    task->container->id, strerror(-r));
 	task->recorded = false;
 }
 
