@@ -7,7 +7,7 @@ EXTRA_DIST += \
 	tests/run.py \
 	tests/lib/build.sh tests/lib/harness.py tests/lib/pb.py \
 	tests/lib/openmetrics.py tests/lib/stuck_fuse.py \
-	tests/lib/systemd_box.sh tests/lib/ttrpc_client.py \
+	tests/lib/systemd_box.sh tests/lib/trixie_root.sh tests/lib/ttrpc_client.py \
 	tests/lint/allow.txt tests/lint/lint.py
 
 .PHONY: lint

@@ -4,9 +4,8 @@
 One boot for all tests: BOX does what an administrator and a user do, and says
 of each step whether it was as it should be; the tests read that.
 
-NSX_SYSTEMD_ROOT=DIR runs it with another root and its systemd, such as
-    mmdebstrap --variant=minbase --include=systemd,systemd-sysv,uidmap,\\
-libevent-core-2.1-7t64,libprotobuf-c1,libjansson4,libseccomp2,python3 trixie DIR
+Twice: with this machine's systemd, and with the one of Debian 13, whose root
+tests/lib/trixie_root.sh makes below build/.
 """
 import ctypes
 import glob
@@ -126,6 +125,10 @@ journalctl -q -o short-monotonic --no-pager -u nsexecd -u nsexec-spawner
 """
 
 
+TRIXIE = os.path.join(TOP, "build", "trixie")
+MARK = "etc/nsexecd-test-root"
+
+
 def has_pidfd_exit():
     """Linux 6.15: a pidfd says how its process ended."""
     return tuple(int(n) for n in os.uname().release.split("-")[0].split(
@@ -136,12 +139,16 @@ class Box(TestCase):
     """Boots once, runs SCRIPT there, and has what it said of each step."""
     INSTANCE = False
     SCRIPT = ""
+    ROOT = None  # another root than this machine's
     said = {}
     log = ""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        if cls.ROOT and not os.path.exists(f"{cls.ROOT}/{MARK}"):
+            raise unittest.SkipTest(f"needs {os.path.basename(cls.ROOT)}: "
+                                    "tests/lib/trixie_root.sh")
         for need in ("unshare", "setpriv", "systemctl", "systemd-sysusers",
                      "journalctl"):
             if not shutil.which(need):
@@ -226,7 +233,8 @@ class Box(TestCase):
              "--cgroup", "--fork", "--kill-child=KILL", "bash",
              f"{TOP}/tests/lib/systemd_box.sh", paths["work"],
              cgroup2_mount(), paths["files"], paths["script"], paths["log"]],
-            preexec_fn=join, stdin=subprocess.DEVNULL, check=False,
+            preexec_fn=join,
+            env={**os.environ, "NSX_SYSTEMD_ROOT": cls.ROOT or "/"}, stdin=subprocess.DEVNULL, check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=60 * SLOW)
         with open(paths["log"], encoding="utf-8", errors="replace") as f:
@@ -255,6 +263,13 @@ class Box(TestCase):
 
 class Systemd(Box):
     SCRIPT = BOX
+
+    def test_it_is_the_systemd_that_was_meant(self):
+        version = int(re.search(r"^version systemd (\d+)", self.log, re.M)[1])
+        if self.ROOT:
+            self.assertGreaterEqual(version, 257)
+        else:
+            self.assertGreaterEqual(version, 252)
 
     def test_first_call_of_an_ordinary_user_starts_both_services(self):
         self.steps("idle", "activated", "active")
@@ -302,6 +317,10 @@ class Systemd(Box):
 
     def test_restart_of_the_spawner_leaves_containers(self):
         self.steps("spawner_restarted")
+
+
+class SystemdTrixie(Systemd):
+    ROOT = TRIXIE
 
 
 if __name__ == "__main__":

@@ -97,5 +97,9 @@ class Upgrade(test_systemd.Box):
                    "serves_on", "writable", "mended")
 
 
+class UpgradeTrixie(Upgrade):
+    ROOT = test_systemd.TRIXIE
+
+
 if __name__ == "__main__":
     main()

@@ -5,8 +5,8 @@
 #	bash systemd_box.sh DIR CGROUP2 FILES SCRIPT LOG
 # DIR: an empty directory to work in. CGROUP2: where the host has the cgroup v2
 # hierarchy. FILES: a tree laid over the root. SCRIPT runs as a unit; its output
-# goes to LOG and its exit status becomes that of PID 1. NSX_SYSTEMD_ROOT: another
-# root than the host's own, with another systemd.
+# goes to LOG and its exit status becomes that of PID 1. NSX_SYSTEMD_ROOT: the
+# root to lie over, / or one with another systemd.
 set -eu
 dir=$1 cgroup2=$2 files=$3 script=$4 log=$5
 mount --make-rprivate /
@@ -15,7 +15,7 @@ root=$dir/root
 mkdir "$dir/upper" "$dir/work" "$root"
 cp -a "$files/." "$dir/upper/"
 mount -t overlay overlay \
-	-o "lowerdir=${NSX_SYSTEMD_ROOT:-/},upperdir=$dir/upper,workdir=$dir/work" "$root"
+	-o "lowerdir=$NSX_SYSTEMD_ROOT,upperdir=$dir/upper,workdir=$dir/work" "$root"
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
