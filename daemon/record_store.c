@@ -96,7 +96,7 @@ file_append(struct record_store *store, const char *name, bool first,
 
 	if (fd < 0)
 		return -errno;
-	/* of a first one nothing can fail that leaves an empty file */
+	/* a first one is empty: nothing is asked that may fail and leave it */
 	if (!first && fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_size > APPEND_MAX)

@@ -9,7 +9,6 @@
 
 #include "daemon/container_table.h"
 #include "daemon/core_parts.h"
-#include "daemon/log.h"
 #include "daemon/metrics.h"
 #include "daemon/record_store.h"
 #include "daemon/spawner_client.h"

@@ -234,7 +234,8 @@ class Box(TestCase):
              f"{TOP}/tests/lib/systemd_box.sh", paths["work"],
              cgroup2_mount(), paths["files"], paths["script"], paths["log"]],
             preexec_fn=join,
-            env={**os.environ, "NSX_SYSTEMD_ROOT": cls.ROOT or "/"}, stdin=subprocess.DEVNULL, check=False,
+            env={**os.environ, "NSX_SYSTEMD_ROOT": cls.ROOT or "/"},
+            stdin=subprocess.DEVNULL, check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=60 * SLOW)
         with open(paths["log"], encoding="utf-8", errors="replace") as f:
