@@ -5,9 +5,17 @@
 
 #include <stdint.h>
 
+#include "lib/err.h"
+
 #define BOOT_ID_SIZE 16
 
 /* 16 bytes, read once; all zero if the kernel does not say. */
+/*
+ * Reads it: 0 or -errno. Before anything is compared with it: to take another
+ * for it is to hold every process on record for ended.
+ */
+must_check int boot_id_init(void);
+/* It was read, or can be. */
 const uint8_t *boot_id(void);
 
 #endif

@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "daemon/boot.h"
 #include "daemon/config.h"
 #include "daemon/container_table.h"
 #include "daemon/core_parts.h"
@@ -158,6 +159,11 @@ core_load(struct daemon *daemon)
 {
 	int r;
 
+	r = boot_id_init();
+	if (r < 0) {
+		log_error("boot id: cannot read: %s", strerror(-r));
+		return r;
+	}
 	r = record_store_load_numbering(daemon);
 	if (r == -ENOENT)
 		r = core_new_epoch(daemon);

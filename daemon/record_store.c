@@ -304,8 +304,9 @@ file_set_aside(struct record_store *store, const char *name, int reason)
 			  strerror(errno));
 }
 
-int
-record_store_load_numbering(struct daemon *daemon)
+/* -EBADMSG if it is damaged, or no memory was left to unpack it. */
+static int
+numbering_read(struct daemon *daemon, Nsexec__Record__Numbering **ret)
 {
 	Nsexec__Record__Numbering *numbering;
 	free_auto uint8_t *data = NULL;
@@ -317,16 +318,35 @@ record_store_load_numbering(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	r = record_decode(data, size, &message, &message_size);
-	numbering = r < 0 ? NULL
-			  : nsexec__record__numbering__unpack(
-				    NULL, message_size, message);
-	if (!numbering || numbering->epoch.len != sizeof(daemon->epoch)) {
-		if (numbering)
-			nsexec__record__numbering__free_unpacked(numbering,
-								 NULL);
-		file_set_aside(daemon->records, NUMBERING, -EBADMSG);
+	if (r < 0)
+		return -EBADMSG;
+	numbering =
+		nsexec__record__numbering__unpack(NULL, message_size, message);
+	if (!numbering)
+		return -EBADMSG;
+	if (numbering->epoch.len != sizeof(daemon->epoch)) {
+		nsexec__record__numbering__free_unpacked(numbering, NULL);
+		return -EBADMSG;
+	}
+	*ret = numbering;
+	return 0;
+}
+
+int
+record_store_load_numbering(struct daemon *daemon)
+{
+	Nsexec__Record__Numbering *numbering;
+	int r;
+
+	r = numbering_read(daemon, &numbering);
+	if (r < 0 && r != -ENOENT) /* what was short may not be so any more */
+		r = numbering_read(daemon, &numbering);
+	if (r == -EBADMSG) {
+		file_set_aside(daemon->records, NUMBERING, r);
 		return -ENOENT;
 	}
+	if (r < 0)
+		return r;
 	memcpy(daemon->epoch, numbering->epoch.data, sizeof(daemon->epoch));
 	/* of a version that did not count: there was one at least */
 	daemon->n_begun = numbering->has_begun ? numbering->begun : 1;
@@ -397,34 +417,68 @@ file_remove_empty(struct record_store *store, const char *name)
 			  strerror(errno));
 }
 
-static void
-file_load(struct daemon *daemon, const char *name,
-	  void (*fn)(struct daemon *daemon, const Nsexec__Record__Task *record))
+/* *ret of the file, NULL of an empty one. */
+static int
+file_read_task(struct record_store *store, const char *name,
+	       Nsexec__Record__Task **ret)
 {
 	Nsexec__Record__Task *record = NULL;
 	free_auto uint8_t *data = NULL;
 	size_t size = 0;
 	int r;
 
-	r = file_read(daemon->records, name, &data, &size);
-	if (r == 0 && size == 0) {
-		file_remove_empty(daemon->records, name);
-		return;
-	}
-	if (r == 0)
-		r = record_task_decode(data, size, &record);
+	*ret = NULL;
+	r = file_read(store, name, &data, &size);
+	if (r < 0 || size == 0)
+		return r;
+	r = record_task_decode(data, size, &record);
 	if (r == 0)
 		r = record_check_name(record, name);
 	if (r == 0)
-		r = file_cut_tail(daemon->records, name, data, size);
+		r = file_cut_tail(store, name, data, size);
+	if (r == 0)
+		*ret = record;
+	else if (record)
+		nsexec__record__task__free_unpacked(record, NULL);
+	return r;
+}
+
+/* What nsexecd had too little of for a moment, whatever is in the file. */
+static bool
+error_is_shortage(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
+}
+
+/*
+ * A record set aside is a container given up, so nothing that may pass does
+ * it: it is read twice, and of a shortage nsexecd's start fails.
+ */
+static int
+file_load(struct daemon *daemon, const char *name,
+	  void (*fn)(struct daemon *daemon, const Nsexec__Record__Task *record))
+{
+	Nsexec__Record__Task *record;
+	int r;
+
+	r = file_read_task(daemon->records, name, &record);
+	if (r < 0)
+		r = file_read_task(daemon->records, name, &record);
+	if (error_is_shortage(r)) {
+		log_error("record %s: cannot read: %s", name, strerror(-r));
+		return r;
+	}
 	if (r < 0) {
-		if (record)
-			nsexec__record__task__free_unpacked(record, NULL);
 		file_set_aside(daemon->records, name, r);
-		return;
+		return 0;
+	}
+	if (!record) {
+		file_remove_empty(daemon->records, name);
+		return 0;
 	}
 	fn(daemon, record);
 	nsexec__record__task__free_unpacked(record, NULL);
+	return 0;
 }
 
 static int
@@ -435,14 +489,14 @@ load_pass(struct daemon *daemon, bool execs,
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
+	int r = 0;
 
 	if (!dir) {
-		int r = -errno;
-
+		r = -errno;
 		fd_close(&fd);
 		return r;
 	}
-	while ((entry = readdir(dir))) {
+	while (r == 0 && (errno = 0, entry = readdir(dir))) {
 		const char *name = entry->d_name;
 
 		if (strncmp(name, ".new.", 5) == 0)
@@ -451,10 +505,12 @@ load_pass(struct daemon *daemon, bool execs,
 		    strstr(name, BAD_SUFFIX))
 			continue;
 		if ((strchr(name, '@') != NULL) == execs)
-			file_load(daemon, name, fn);
+			r = file_load(daemon, name, fn);
 	}
+	if (r == 0) /* of an end: 0 */
+		r = -errno;
 	closedir(dir);
-	return 0;
+	return r;
 }
 
 int

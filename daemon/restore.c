@@ -112,12 +112,14 @@ restore_init(struct daemon *daemon, const Nsexec__Record__Task *record)
 
 	r = container_new(&container);
 	if (r < 0)
-		return;
+		memory_out("a container on record");
 	task_init(&container->init, daemon, container,
 		  container_table_task_id(daemon->containers));
 	r = record_task_restore(record, container, &container->init);
 	if (r == 0)
 		r = container_add(daemon->containers, container);
+	if (r == -ENOMEM)
+		memory_out("a container on record");
 	if (r < 0) {
 		log_error("container %s: cannot restore: %s", record->id,
 			  strerror(-r));
@@ -125,9 +127,11 @@ restore_init(struct daemon *daemon, const Nsexec__Record__Task *record)
 		return;
 	}
 	/* how many he may have is known when he comes: key_add() trims then */
-	if (container->has_key &&
-	    key_add(daemon->containers, container, SIZE_MAX) < 0)
-		container->has_key = false;
+	if (container->has_key)
+		r = key_add(daemon->containers, container, SIZE_MAX);
+	if (r == -ENOMEM)
+		memory_out("a key on record");
+	container->has_key &= r == 0;
 	restore_state(daemon, &container->init, record);
 	lease_restore(container);
 }
@@ -137,20 +141,23 @@ restore_exec(struct daemon *daemon, const Nsexec__Record__Task *record)
 {
 	struct container *container = container_find_id(
 		daemon->containers, record->owner_uid, record->id);
-	struct task *task = container ? malloc(sizeof(*task)) : NULL;
 	unsigned long long number;
+	struct task *task;
 	int r;
 
-	if (!task) {
+	if (!container) {
 		log_warning("container %s: its exec %s has no container",
 			    record->id, record->exec_id);
 		return;
 	}
+	task = owed_malloc(sizeof(*task), "an exec on record");
 	task_init(task, daemon, container,
 		  container_table_task_id(daemon->containers));
 	r = record_task_restore(record, container, task);
 	if (r == 0)
 		r = task_add_exec(daemon->containers, task);
+	if (r == -ENOMEM)
+		memory_out("an exec on record");
 	if (r < 0) {
 		task_deinit(task);
 		free(task);
