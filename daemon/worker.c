@@ -240,8 +240,9 @@ worker_open(struct worker *worker, struct notify_fds *sockets)
 	return worker_watch(worker);
 }
 
+/* clean: it was told to end, or has handed over. */
 static void
-worker_close(struct worker *worker)
+worker_close(struct worker *worker, bool clean)
 {
 	struct daemon *daemon = &worker->daemon;
 
@@ -256,8 +257,9 @@ worker_close(struct worker *worker)
 	worker->watchdog = watch_free(worker->watchdog);
 	worker->drain = watch_free(worker->drain);
 	daemon->loop = loop_free(daemon->loop);
-	/* An empty file says: ended, and nobody serves here. */
-	if (worker->pid_fd >= 0 && ftruncate(worker->pid_fd, 0) < 0)
+	/* An empty file says: ended, and nobody is to serve here. After a
+	 * failure another nsexecd is. */
+	if (clean && worker->pid_fd >= 0 && ftruncate(worker->pid_fd, 0) < 0)
 		log_warning("pid file: cannot empty: %s", strerror(errno));
 	fd_close(&worker->pid_fd);
 }
@@ -302,7 +304,7 @@ worker_run(const struct config *config, const struct notify_fds *fds)
 	    signal(SIGHUP, SIG_IGN) == SIG_ERR)
 		return -errno;
 	r = worker_serve(&worker, &owned);
-	worker_close(&worker);
+	worker_close(&worker, r == 0);
 	fd_close(&owned.rpc);
 	fd_close(&owned.fd);
 	fd_close(&owned.ring);

@@ -172,6 +172,19 @@ keeper_on_end(struct spawner *spawner, int status)
 	timer_set(&spawner->loop, TIMER_WORKER, keeper->pause_ms);
 }
 
+/* What the kernel kept in the pidfd of one that was reaped (Linux 6.15). */
+static bool
+keeper_kept_status(const struct keeper *keeper, int *ret_status)
+{
+	struct sys_pidfd_info info = { .mask = SYS_PIDFD_INFO_EXIT };
+
+	if (ioctl(keeper->pidfd, SYS_PIDFD_GET_INFO, &info) < 0 ||
+	    !(info.mask & SYS_PIDFD_INFO_EXIT))
+		return false;
+	*ret_status = info.exit_code;
+	return true;
+}
+
 /*
  * How a worker ended that is not our child: the kernel shows it on the zombie,
  * and from 6.15 on in the pidfd of one that was reaped. If it was reaped and
@@ -182,18 +195,16 @@ static int
 keeper_adopted_status(struct spawner *spawner, int *ret_status)
 {
 	struct keeper *keeper = &spawner->keeper;
-	struct sys_pidfd_info info = { .mask = SYS_PIDFD_INFO_EXIT };
 	int r;
 
-	if (ioctl(keeper->pidfd, SYS_PIDFD_GET_INFO, &info) == 0 &&
-	    (info.mask & SYS_PIDFD_INFO_EXIT)) {
-		*ret_status = info.exit_code;
+	if (keeper_kept_status(keeper, ret_status))
 		return 0;
-	}
 	/* Not reaped while the pidfd answers: then the pid is its own still. */
 	r = proc_exit_read(spawner->proc_fd, keeper->pid, ret_status);
 	if (sys_pidfd_send_signal(keeper->pidfd, 0) == 0)
 		return r == 0 ? 0 : -EAGAIN;
+	if (keeper_kept_status(keeper, ret_status)) /* reaped meanwhile */
+		return 0;
 	*ret_status =
 		rundir_worker_pid_is_empty(&spawner->rundir) ? 0 : SIGKILL;
 	return 0;
