@@ -30,7 +30,8 @@
  *   LIST  62007  -> ENTRY ... then DONE; an ENTRY says what STATUS does, and
  *                CONTAINER and UID, and brings the pidfd if one could be made
  *   PIDFD 62008  PID -> DONE with one fd | ERROR ECHILD; with CONTAINER, UID
- *                also of what an earlier spawner has left in its cgroup
+ *                also of what an earlier spawner has left in its cgroup, and
+ *                of what was there when this one began and has ended since
  *                -> STATUS (PID, EXECED) with one fd
  *   CGROUP_REMOVE 62009 CONTAINER, UID = owner -> DONE | ERROR EBUSY ENOENT
  *   PING  62010  -> DONE

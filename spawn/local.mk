@@ -74,6 +74,7 @@ libnsx_spawner_la_SOURCES = \
 	spawn/spawner_cgroup_root.c \
 	spawn/spawner_quota.c spawn/spawner_quota.h \
 	spawn/spawner_child.c spawn/spawner_child.h \
+	spawn/spawner_orphan.c spawn/spawner_orphan.h \
 	spawn/spawner_confine.c spawn/spawner_confine.h \
 	spawn/spawner_conn.c spawn/spawner_conn.h \
 	spawn/spawner_defer.c spawn/spawner_defer.h \

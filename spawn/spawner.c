@@ -152,6 +152,7 @@ spawner_deinit(struct spawner *spawner)
 	start_table_deinit(spawner);
 	keeper_deinit(spawner);
 	child_table_deinit(&spawner->children);
+	orphan_table_deinit(&spawner->orphans);
 	cgroup_root_deinit(&spawner->cgroups);
 	rundir_deinit(&spawner->rundir);
 	watch_remove(&spawner->loop, &spawner->signal_watch);
@@ -266,6 +267,7 @@ spawner_start(struct spawner *spawner)
 		log_error(-r, "cannot make an event loop");
 		return r;
 	}
+	orphans_find(spawner);
 	resolver_open(spawner);
 	policy_open(spawner);
 	keeper_adopt(spawner);

@@ -19,6 +19,7 @@
 #include "spawn/spawner_identity.h"
 #include "spawn/spawner_keeper.h"
 #include "spawn/spawner_loop.h"
+#include "spawn/spawner_orphan.h"
 #include "spawn/spawner_place.h"
 #include "spawn/spawner_policy.h"
 #include "spawn/spawner_reexec.h"
@@ -65,6 +66,7 @@ struct spawner {
 	struct cgroup_root cgroups;
 	struct conn_table conns;
 	struct child_table children;
+	struct orphan_table orphans;
 	struct start_table starts;
 	struct removal_table removals;
 	struct keeper keeper;

@@ -258,6 +258,48 @@ cgroup_find_owner(const struct cgroup_root *root, const char *id, uid_t *ret)
 	return 0;
 }
 
+static void
+cgroup_each_of_owner(const struct cgroup_root *root, uid_t owner,
+		     cgroup_container_fn fn, void *userdata)
+{
+	struct container_name name = { .owner = owner };
+	struct dirent *entry;
+	char path[16];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "u%u", owner);
+	dir = cgroup_dir(root->fd, path);
+	while (dir && (entry = readdir(dir))) {
+		fd_auto int leaf = -1;
+		size_t size = strlen(entry->d_name);
+
+		if (!cgroup_is_child(entry) || size >= sizeof(name.id) ||
+		    !text_is_id(entry->d_name, size))
+			continue;
+		memcpy(name.id, entry->d_name, size + 1);
+		if (cgroup_open(root, &name, &leaf) == 0)
+			fn(userdata, &name, leaf);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+void
+cgroup_each_container(const struct cgroup_root *root, cgroup_container_fn fn,
+		      void *userdata)
+{
+	DIR *dir = cgroup_dir(root->fd, ".");
+	struct dirent *entry;
+	uid_t owner;
+
+	while (dir && (entry = readdir(dir)))
+		if (cgroup_is_child(entry) && entry->d_name[0] == 'u' &&
+		    text_parse_u32(entry->d_name + 1, &owner) == 0)
+			cgroup_each_of_owner(root, owner, fn, userdata);
+	if (dir)
+		closedir(dir);
+}
+
 /* Remove what lies below a cgroup. Only an admin's payload can make that. */
 static int
 cgroup_remove_children(int dir_fd, int depth)

@@ -63,6 +63,12 @@ must_check int cgroup_open(const struct cgroup_root *root,
 /* The one owner that has a container of this id. -ENOENT, -EEXIST: several. */
 must_check int cgroup_find_owner(const struct cgroup_root *root, const char *id,
 				 uid_t *ret);
+typedef void (*cgroup_container_fn)(void *userdata,
+				    const struct container_name *name,
+				    int leaf_fd);
+/* Every container there is; what goes meanwhile may be missing. */
+void cgroup_each_container(const struct cgroup_root *root,
+			   cgroup_container_fn fn, void *userdata);
 /* Its nested cgroups and itself. */
 must_check int cgroup_remove(const struct cgroup_root *root,
 			     const struct container_name *name);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "lib/sys.h"
@@ -113,25 +114,22 @@ op_put_status(const struct spawner *spawner, struct child *child,
 	op_put_oom_kills(spawner, child, builder);
 }
 
-/*
- * What an earlier spawner has left: no child of ours, but by its cgroup a
- * process of that container. Its cgroup is read by its number, and that number
- * was its own all the while if it can still be signalled.
- */
+/* What an earlier spawner has left (spawner_orphan.h). Only STATUS needs it to
+ * live. */
 static void
 op_orphan(struct spawner *spawner, const struct request *request,
 	  const struct op_message *msg)
 {
-	struct container_name found, name = { .owner = msg->uid };
+	struct container_name name = { .owner = msg->uid };
 	pid_t pid = (pid_t)msg->pid;
 	struct nlmsg_builder builder;
-	fd_auto int pidfd = sys_pidfd_open(pid);
+	fd_auto int pidfd = -1;
 	uint8_t buf[128];
 
 	strncpy(name.id, msg->container, sizeof(name.id) - 1);
-	if (pidfd < 0 || place_of(spawner, pid, &found) < 0 ||
-	    !container_name_equal(&found, &name) ||
-	    sys_pidfd_send_signal(pidfd, 0) < 0) {
+	pidfd = orphan_pidfd(spawner, &name, pid);
+	if (pidfd < 0 || (request->type == OP_STATUS &&
+			  sys_pidfd_send_signal(pidfd, 0) < 0)) {
 		op_fail_pid(spawner, request, "pidfd_open", -ECHILD);
 		if (pidfd < 0)
 			pidfd = -1;
@@ -147,11 +145,17 @@ op_orphan(struct spawner *spawner, const struct request *request,
 		  request->type == OP_PIDFD ? pidfd : -1);
 }
 
+/* A child of that number in another container is another process. */
 static bool
 op_is_orphan(const struct spawner *spawner, const struct op_message *msg)
 {
-	return op_has(msg, OP_ATTR_CONTAINER) && op_has(msg, OP_ATTR_UID) &&
-	       !child_find(&spawner->children, (pid_t)msg->pid);
+	const struct child *child;
+
+	if (!op_has(msg, OP_ATTR_CONTAINER) || !op_has(msg, OP_ATTR_UID))
+		return false;
+	child = child_find(&spawner->children, (pid_t)msg->pid);
+	return !child || child->name.owner != msg->uid ||
+	       strcmp(child->name.id, msg->container) != 0;
 }
 
 void

@@ -55,8 +55,10 @@ removal_try(struct spawner *spawner, struct removal *row, int64_t now)
 		row->next_ms = now + row->pause_ms;
 		return -EBUSY;
 	}
-	if (r == 0 || r == -ENOENT)
+	if (r == 0 || r == -ENOENT) {
 		gate_remove(spawner->rundir.gates_fd, &row->name);
+		orphans_forget(&spawner->orphans, &row->name);
+	}
 	if (r == 0 && !timer_is_set(&spawner->loop, TIMER_PRUNE))
 		timer_set(&spawner->loop, TIMER_PRUNE, REMOVAL_PRUNE_MS);
 	removal_answer(spawner, row, r);

@@ -267,6 +267,18 @@ resume_leftover(struct spawner *spawner, const struct state_item *item)
 	return 0;
 }
 
+static int
+resume_orphan(struct spawner *spawner, const struct state_item *item)
+{
+	const struct state_orphan *fixed = &item->fixed.orphan;
+
+	return orphan_resume(
+		&spawner->orphans,
+		&(struct orphan){ .name = resume_name(fixed->owner, fixed->id),
+				  .pid = fixed->number,
+				  .fd = fixed->fds[0] });
+}
+
 static const resume_fn resumes[] = {
 	[STATE_GLOBAL] = resume_global,	  [STATE_TEXT] = resume_text,
 	[STATE_KEEPER] = resume_keeper,	  [STATE_CONN] = resume_conn,
@@ -274,6 +286,7 @@ static const resume_fn resumes[] = {
 	[STATE_CHILD] = resume_child,	  [STATE_START] = resume_start,
 	[STATE_REMOVAL] = resume_removal, [STATE_DEFERRED] = resume_deferred,
 	[STATE_POLICY] = resume_policy,	  [STATE_LEFTOVER] = resume_leftover,
+	[STATE_ORPHAN] = resume_orphan,
 };
 _Static_assert(ARRAY_SIZE(resumes) == N_STATE_KINDS, "each kind is taken");
 

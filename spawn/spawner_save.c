@@ -253,6 +253,22 @@ save_leftovers(const struct spawner *spawner, struct state_writer *writer)
 		save_leftover(writer, spawner->looks.runs[i].errand.pid);
 }
 
+static void
+save_orphans(const struct spawner *spawner, struct state_writer *writer)
+{
+	const struct orphan *row = spawner->orphans.rows;
+	size_t i;
+
+	for (i = 0; i < spawner->orphans.n; i++, row++) {
+		struct state_orphan fixed = { .fds = { row->fd },
+					      .number = row->pid,
+					      .owner = row->name.owner };
+
+		memcpy(fixed.id, row->name.id, CONTAINER_ID_SIZE);
+		state_put(writer, STATE_ORPHAN, &fixed, NULL, 0);
+	}
+}
+
 int
 carry_save(const struct spawner *spawner, bool for_trial,
 	   struct state_writer *writer)
@@ -272,5 +288,6 @@ carry_save(const struct spawner *spawner, bool for_trial,
 	if (!for_trial)
 		save_deferred(spawner, writer);
 	save_leftovers(spawner, writer);
+	save_orphans(spawner, writer);
 	return state_writer_end(writer);
 }

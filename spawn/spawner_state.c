@@ -33,6 +33,7 @@ const struct state_row state_rows[N_STATE_KINDS] = {
 	[STATE_DEFERRED] = ROW(deferred, FDS(deferred), .tail_max = NLMSG_MAX),
 	[STATE_POLICY] = ROW(policy, .tail_max = sizeof(struct policy_table)),
 	[STATE_LEFTOVER] = ROW(leftover, PID(leftover)),
+	[STATE_ORPHAN] = ROW(orphan, FDS(orphan)),
 };
 
 void

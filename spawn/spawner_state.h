@@ -7,7 +7,7 @@
  * looks at either; state_check() comes before anything is believed.
  *
  *	GLOBAL  TEXT...  KEEPER  CONN {PACKET... LISTED}...  CHILD...  START...
- *	REMOVAL...  DEFERRED...  POLICY  LEFTOVER...
+ *	REMOVAL...  DEFERRED...  POLICY  LEFTOVER...  ORPHAN...
  */
 #ifndef NSX_SPAWN_SPAWNER_STATE_H
 #define NSX_SPAWN_SPAWNER_STATE_H
@@ -24,7 +24,7 @@
 #define STATE_MAGIC 0x5458534eu /* "NSXT" */
 /* Raised with any change of what is below: there is no reading of others. */
 #ifndef STATE_VERSION
-#define STATE_VERSION 1u
+#define STATE_VERSION 2u
 #endif
 #define STATE_MAX ((size_t)256 << 20)
 #define STATE_WHY_SIZE 160
@@ -45,6 +45,7 @@ enum state_kind {
 	STATE_DEFERRED,
 	STATE_POLICY,
 	STATE_LEFTOVER,
+	STATE_ORPHAN,
 	N_STATE_KINDS
 };
 
@@ -189,6 +190,14 @@ struct state_leftover {
 	uint32_t zero;
 };
 
+/* What an earlier spawner has left. Its number may be another's by now. */
+struct state_orphan {
+	int32_t fds[1]; /* its pidfd */
+	int32_t number;
+	uint32_t owner, zero;
+	char id[STATE_ID_SIZE];
+};
+
 union state_fixed {
 	struct state_global global;
 	struct state_text text;
@@ -202,6 +211,7 @@ union state_fixed {
 	struct state_deferred deferred;
 	struct state_policy policy;
 	struct state_leftover leftover;
+	struct state_orphan orphan;
 };
 
 /* Writing. data is owned; failed: there was no memory, or it is too much. */

@@ -290,6 +290,20 @@ check_leftover(struct seen *seen, const struct state_item *item)
 		       : NULL;
 }
 
+static const char *
+check_orphan(struct seen *seen, const struct state_item *item)
+{
+	const struct state_orphan *orphan = &item->fixed.orphan;
+
+	if (seen->n[STATE_ORPHAN] >= ORPHANS_MAX)
+		return "too many are of an earlier spawner";
+	if (!is_id(orphan->id, orphan->owner))
+		return "a container's id is not an id";
+	if (orphan->number <= 1)
+		return "a pid that is none";
+	return orphan->fds[0] < 0 ? "a process without a descriptor" : NULL;
+}
+
 static const check_fn checks[] = {
 	[STATE_GLOBAL] = check_global,	 [STATE_TEXT] = check_text,
 	[STATE_KEEPER] = check_keeper,	 [STATE_CONN] = check_conn,
@@ -297,6 +311,7 @@ static const check_fn checks[] = {
 	[STATE_CHILD] = check_child,	 [STATE_START] = check_start,
 	[STATE_REMOVAL] = check_removal, [STATE_DEFERRED] = check_deferred,
 	[STATE_POLICY] = check_policy,	 [STATE_LEFTOVER] = check_leftover,
+	[STATE_ORPHAN] = check_orphan,
 };
 _Static_assert(ARRAY_SIZE(checks) == N_STATE_KINDS, "each kind is checked");
 

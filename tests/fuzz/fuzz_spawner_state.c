@@ -33,6 +33,11 @@ walk(const uint8_t *data, size_t size)
 		n[item.kind]++;
 		if (item.kind == STATE_TEXT)
 			assert(item.tail[item.n_tail - 1] == '\0');
+		if (item.kind == STATE_ORPHAN)
+			assert(item.fixed.orphan.number > 1 &&
+			       item.fixed.orphan.fds[0] > 2 &&
+			       text_is_id(item.fixed.orphan.id,
+					  strlen(item.fixed.orphan.id)));
 		if (item.kind == STATE_CHILD)
 			assert(item.fixed.child.pid > 1 &&
 			       text_is_id(item.fixed.child.id,
@@ -42,7 +47,8 @@ walk(const uint8_t *data, size_t size)
 	assert(n[STATE_CONN] <= CONN_MAX && n[STATE_START] <= START_MAX &&
 	       n[STATE_REMOVAL] <= REMOVAL_MAX &&
 	       n[STATE_DEFERRED] <= DEFER_MAX &&
-	       n[STATE_LEFTOVER] <= LEFTOVERS_MAX && n[STATE_POLICY] <= 1);
+	       n[STATE_LEFTOVER] <= LEFTOVERS_MAX && n[STATE_POLICY] <= 1 &&
+	       n[STATE_ORPHAN] <= ORPHANS_MAX);
 }
 
 int

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """nsexec-spawner before a client that plays a well-behaved nsexecd."""
+import fcntl
 import os
 import select
 import signal
@@ -13,9 +14,19 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "lib"))
 # pylint: disable=wrong-import-position
 import spawner_peer as sp
-from harness import ORDINARY_UID, TestCase, children, main, proc_state, \
-    wait_for
+from harness import ORDINARY_UID, TestCase, alive, children, comm, main, \
+    proc_state, wait_for
 from spawner_peer import attr
+from test_systemd import has_pidfd_exit
+
+
+def pidfd_exit_status(fd):
+    """PIDFD_GET_INFO of a process that was reaped, or None."""
+    info = bytearray(64)
+    struct.pack_into("=Q", info, 0, 1 << 3)  # PIDFD_INFO_EXIT
+    fcntl.ioctl(fd, 0xc040ff0b, info)
+    mask, status = struct.unpack_from("=Q52xi", info)
+    return status if mask & 1 << 3 else None
 
 
 class SpawnerCase(TestCase):
@@ -705,6 +716,52 @@ class Life(TestCase):
         self.assertEqual(peer.call(
             sp.CGROUP_REMOVE, attr(sp.CONTAINER, "web1"),
             attr(sp.UID, 0)).kind, sp.DONE)
+        peer.close()
+        rpc.close()
+        self.assertEqual(spawner.stop(), ["the cgroup root"])
+
+    def test_what_an_earlier_one_left_has_its_exit_when_nobody_was_there(self):
+        """Neither nsexecd nor another holds it; who reaps it is init."""
+        self.need("exit codes of pidfds (Linux 6.15)", has_pidfd_exit())
+        spawner = sp.Spawner()
+        rpc = spawner.listener()
+        _, caller = rpc.connect()
+        peer = spawner.connect()
+        with sp.Start(caller, argv=(
+                "/bin/sh", "-c", "trap 'exit 7' TERM; "
+                "while :; do sleep 0.02; done")) as start:
+            answer = start.call(peer)
+            pid = answer.u32(sp.PID)
+            start.wait_eof()
+        inode = os.fstat(answer.fds[0]).st_ino
+        answer.close()
+        peer.close()
+        spawner.process.kill()
+        spawner.process.wait()
+        spawner.start()
+        wait_for(lambda: comm(pid) == "sh", what="the program")
+        time.sleep(0.1)
+        os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: not alive(pid), what="its end")
+        peer = spawner.connect()
+        self.assertEqual(peer.call(sp.REEXEC).kind, sp.DONE)
+        wanted = (attr(sp.PID, pid), attr(sp.CONTAINER, "web1"))
+        for owner, kind in ((ORDINARY_UID, sp.ERROR),
+                            (0, sp.STATUS_ANSWER)):
+            answer = peer.call(sp.PIDFD, *wanted, attr(sp.UID, owner))
+            self.assertEqual(answer.kind, kind, answer)
+        self.assertEqual(os.fstat(answer.fds[0]).st_ino, inode)
+        wait_for(lambda: pidfd_exit_status(answer.fds[0]) == 7 << 8,
+                 what="its exit status")
+        answer.close()
+        self.assertEqual(peer.call(sp.STATUS, *wanted,
+                                   attr(sp.UID, 0)).kind, sp.ERROR)
+        # Gone with its container.
+        self.assertEqual(peer.call(
+            sp.CGROUP_REMOVE, attr(sp.CONTAINER, "web1"),
+            attr(sp.UID, 0)).kind, sp.DONE)
+        self.assertEqual(peer.call(sp.PIDFD, *wanted,
+                                   attr(sp.UID, 0)).kind, sp.ERROR)
         peer.close()
         rpc.close()
         self.assertEqual(spawner.stop(), ["the cgroup root"])

@@ -470,7 +470,7 @@ class Refused(Case):
 
     def test_program_of_another_state_version(self):
         copy_program(program("tests/integration/next_spawner"), self.file)
-        self.refused("of version 1, and only 4242 is understood")
+        self.refused("of version 2, and only 4242 is understood")
 
     def test_program_without_its_resolver(self):
         """What it loads anew is missing: it would know nobody."""

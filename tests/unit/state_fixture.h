@@ -23,9 +23,11 @@ struct state_fixture {
 	struct state_removal removal;
 	struct state_deferred deferred;
 	struct state_leftover leftover;
+	struct state_orphan orphan;
 	struct policy_table table;
 	size_t packet_size, listed_size, deferred_size, table_size;
 	size_t n_globals, n_keepers, n_conns, n_packets, n_listed, n_tables;
+	size_t n_orphans; /* with the descriptors behind the first's */
 };
 
 static void
@@ -66,12 +68,16 @@ state_fixture_init(struct state_fixture *f)
 	f->deferred.n_fds = 2;
 	f->deferred.conn_id = 7;
 	f->leftover.pid = 203;
+	f->orphan = (struct state_orphan){ .number = 201, /* of before */
+					   .id = "web4",
+					   .fds = { 43 } };
 	policy_table_init(&f->table);
 	f->packet_size = f->listed_size = 8;
 	f->deferred_size = 5;
 	f->table_size = sizeof(f->table);
 	f->n_globals = f->n_keepers = f->n_conns = 1;
 	f->n_packets = f->n_listed = f->n_tables = 1;
+	f->n_orphans = 1;
 }
 
 static void
@@ -79,6 +85,7 @@ state_fixture_write_rest(const struct state_fixture *f,
 			 struct state_writer *writer)
 {
 	static const uint32_t pids[] = { 201, 204, 205 };
+	struct state_orphan orphan;
 	size_t i;
 
 	for (i = 0; i < f->n_conns; i++)
@@ -98,6 +105,11 @@ state_fixture_write_rest(const struct state_fixture *f,
 		state_put(writer, STATE_POLICY, &(struct state_policy){ 0 },
 			  &f->table, f->table_size);
 	state_put(writer, STATE_LEFTOVER, &f->leftover, NULL, 0);
+	for (i = 0; i < f->n_orphans; i++) {
+		orphan = f->orphan;
+		orphan.fds[0] += i ? 1000 + (int32_t)i : 0;
+		state_put(writer, STATE_ORPHAN, &orphan, NULL, 0);
+	}
 }
 
 static inline void

@@ -100,7 +100,7 @@ every_kind_of_record_is_taken_and_read_back(void **state)
 	for (i = 0; i < N_STATE_KINDS; i++)
 		assert_true(seen[i] > 0);
 	assert_int_equal(n_fds, N_STATE_GLOBAL_FDS + N_STATE_KEEPER_FDS + 1 +
-					1 + 2 + FD_MSG_MAX);
+					1 + 2 + FD_MSG_MAX + 1);
 	state_writer_deinit(&writer);
 }
 
@@ -170,7 +170,7 @@ state_of_another_version_is_named(void **state)
 	header.version = STATE_VERSION + 1;
 	memcpy(writer.data, &header, sizeof(header));
 	assert_int_equal(state_check(writer.data, writer.size, why), -EBADMSG);
-	assert_non_null(strstr(why, "is of version 2, and only 1"));
+	assert_non_null(strstr(why, "is of version 3, and only 2"));
 	state_writer_deinit(&writer);
 }
 
@@ -308,6 +308,13 @@ requests_policy_and_leftovers(void **state)
 	REFUSED(n_tables, 2, "one policy");
 	REFUSED(leftover.pid, 0, "a pid that is none");
 	REFUSED(leftover.pid, 201, "a pid is there twice");
+	REFUSED(orphan.number, 1, "a pid that is none");
+	REFUSED(orphan.number, -7, "a pid that is none");
+	REFUSED(orphan.fds[0], -1, "without a descriptor");
+	REFUSED(orphan.fds[0], fixture->start.fds[0], "twice");
+	REFUSED(orphan.owner, UINT32_MAX, "not an id");
+	REFUSED_TEXT(orphan.id, "a/b", "not an id");
+	REFUSED(n_orphans, ORPHANS_MAX + 1, "too many");
 	REFUSED(n_keepers, 0, "one keeper");
 	REFUSED(n_keepers, 2, "");
 	REFUSED(n_globals, 2, "first record");
