@@ -6,6 +6,7 @@
  * again; nothing here says anything but "deleted" to anybody.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/config.h"
@@ -271,24 +272,58 @@ containers_free_doomed(struct daemon *daemon)
 		container_delete(daemon, daemon->core->doomed);
 }
 
+static int
+compare_ends(const void *a, const void *b)
+{
+	const struct container *first = *(struct container *const *)a;
+	const struct container *second = *(struct container *const *)b;
+
+	if (first->ended_ns != second->ended_ns)
+		return first->ended_ns < second->ended_ns ? -1 : 1;
+	return first->serial < second->serial ? -1 : 1;
+}
+
+/* All that can be forgotten, who ended first before the others. NULL: none,
+ * or no memory, and then it is done a minute later. */
+static struct container **
+ended_by_age(const struct container_table *table, size_t *ret_n)
+{
+	struct container **ended;
+	size_t n = 0, i = 0;
+
+	for (struct container *container = container_first(table); container;
+	     container = container_next(container))
+		n += container_is_clean(container);
+	ended = n ? calloc(n, sizeof(struct container *)) : NULL;
+	if (!ended)
+		return NULL;
+	for (struct container *container = container_first(table); container;
+	     container = container_next(container)) {
+		if (container_is_clean(container))
+			ended[i++] = container;
+	}
+	qsort(ended, n, sizeof(struct container *), compare_ends);
+	*ret_n = n;
+	return ended;
+}
+
+/* By age of the end and not of the start: the end of what ran for long is as
+ * new as any, and somebody may still ask for it. */
 void
 containers_trim(struct daemon *daemon)
 {
 	const struct config_limits *limits = &daemon->config->limits;
 	uint64_t keep_ns = (uint64_t)limits->ended_seconds * 1000000000u;
 	uint64_t now = clock_ns(CLOCK_BOOTTIME);
-	struct container *next;
+	size_t n = 0;
+	struct container **ended = ended_by_age(daemon->containers, &n);
 	struct owner *owner;
 
-	/* the oldest first, as the table has them */
-	for (struct container *container = container_first(daemon->containers);
-	     container; container = next) {
-		next = container_next(container);
-		if (!container_is_clean(container))
-			continue;
-		owner = owner_counts(daemon->containers, container->owner);
+	for (size_t i = 0; i < n; i++) {
+		owner = owner_counts(daemon->containers, ended[i]->owner);
 		if (owner && (owner->ended > limits->ended_per_owner ||
-			      container->ended_ns + keep_ns <= now))
-			container_delete(daemon, container);
+			      ended[i]->ended_ns + keep_ns <= now))
+			container_delete(daemon, ended[i]);
 	}
+	free(ended);
 }

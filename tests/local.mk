@@ -349,7 +349,8 @@ CORE_TESTS = \
 	tests/unit/test_identity \
 	tests/unit/test_metrics \
 	tests/unit/test_record \
-	tests/unit/test_request
+	tests/unit/test_request \
+	tests/unit/test_tombstones
 check_PROGRAMS += $(CORE_TESTS)
 TESTS += $(CORE_TESTS)
 CORE_TEST_CFLAGS = $(UNIT_CFLAGS) $(PROTOBUF_C_CFLAGS)
@@ -390,4 +391,8 @@ tests_unit_test_record_LDADD = $(CORE_TEST_LIBS)
 tests_unit_test_request_SOURCES = tests/unit/test_request.c
 tests_unit_test_request_CFLAGS = $(CORE_TEST_CFLAGS)
 tests_unit_test_request_LDADD = $(CORE_TEST_LIBS)
+tests_unit_test_tombstones_SOURCES = tests/unit/test_tombstones.c $(CORE_FIXTURE)
+tests_unit_test_tombstones_CFLAGS = $(CORE_TEST_CFLAGS)
+tests_unit_test_tombstones_LDFLAGS = -Wl,--wrap=clock_gettime
+tests_unit_test_tombstones_LDADD = $(CORE_TEST_LIBS)
 endif
