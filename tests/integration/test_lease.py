@@ -16,8 +16,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 # pylint: disable=wrong-import-position
-from harness import (ORDINARY_UID, SLOW, TestCase, alive, main,  # noqa: E402
-                     proc_state, wait_for)
+from harness import (ORDINARY_UID, SLOW, TestCase, alive,  # noqa: E402
+                     all_children, comm, main, proc_state, wait_for)
+from stuck_fuse import StuckFuse  # noqa: E402
 from test_fairness import user_client  # noqa: E402
 from ttrpc_client import Client, Closed, RpcError  # noqa: E402
 
@@ -30,6 +31,15 @@ def spec(*args, lease=None, **more):
     if lease is not None:
         made["lease"] = lease
     return made
+
+
+def stuck_status(pid):
+    """(state, has it a SIGKILL to come). Not of its stat, whose reader waits
+    for a process that is stuck in execve(2)."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        fields = dict(line.split()[:2] for line in f if len(line.split()) > 1)
+    pending = int(fields["SigPnd:"], 16) | int(fields["ShdPnd:"], 16)
+    return fields["State:"], bool(pending >> (signal.SIGKILL - 1) & 1)
 
 
 class LeaseCase(TestCase):
@@ -298,6 +308,79 @@ class Taking(LeaseCase):
                     self.client.call(method, request)
                 self.assertEqual(caught.exception.detail["code"],
                                  "INVALID_ARGUMENT")
+
+
+class Uninterruptible(StuckFuse, LeaseCase):
+    """What is in D state dies when it leaves it, and not before."""
+
+    def setUp(self):
+        super().setUp()
+        self.mount_stuck_file()
+        self.file = os.path.join(self.mount, "stuck")
+
+    def sticks(self, pid):
+        """It waits for the close of the file; any signal ends the part of
+        that wait which a signal can end, and SIGCONT takes this one back."""
+        self.assertEqual(self.server.stdout.readline(), b"flush\n")
+        os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: stuck_status(pid)[0] == "D", what="D state")
+        os.kill(pid, signal.SIGCONT)
+        self.assertEqual(stuck_status(pid), ("D", False))
+
+    def goes_with_its_connection(self, holder, ident, pid):
+        holder.close()
+        for words in (("run", "--rm", "--", "/bin/true"), ("list",)):
+            began = time.monotonic()
+            self.ctl_ok(*words)
+            self.assertLess(time.monotonic() - began, 3 * SLOW, words)
+        began = time.monotonic()
+        self.client.call("State", {"id": ident})
+        self.assertLess(time.monotonic() - began, 1 * SLOW)
+        # Killed by now, and for all that still there.
+        wait_for(lambda: stuck_status(pid) == ("D", True),
+                 what="its SIGKILL")
+        self.server.kill()
+        wait_for(lambda: not alive(pid), what="its end")
+
+    def told_once(self, ident, kind):
+        types = [event["type"] for event in self.events_of(ident)]
+        self.assertEqual([name for name in types if name in (
+            "EVENT_EXITED", "EVENT_FAILED")], [kind], types)
+        self.delete(ident)
+        record = os.path.join(self.nsx.dir, "records", f"0:{ident}")
+        self.assertFalse(os.path.exists(record))
+
+    def stuck_stage(self):
+        known = set(all_children(self.nsx.spawner_pid()))
+        holder = self.connect()
+        made = spec("/bin/true", lease=self.lease, id="dstate")
+        made["process"]["stdin"] = {"kind": "STDIO_PATH",
+                                    "path": self.file.encode()}
+        holder.send_request("Run", {"spec": made})
+        pid = wait_for(lambda: next((
+            pid for pid in all_children(self.nsx.spawner_pid())
+            if pid not in known and comm(pid) == "nsx:[init]"), None),
+            what="the stage")
+        return holder, pid
+
+    def test_stage_is_killed_as_soon_as_it_can_be(self):
+        """In the midst of its execve(2), which closes the file that became
+        its stdin. The kernel counts it as executed by then."""
+        holder, pid = self.stuck_stage()
+        self.sticks(pid)
+        self.assertEqual(comm(pid), "nsx:[init]")
+        self.goes_with_its_connection(holder, "dstate", pid)
+        self.killed_for_lease("dstate")
+        self.told_once("dstate", "EVENT_EXITED")
+
+    def test_container_is_killed_as_soon_as_it_can_be(self):
+        holder = self.connect()
+        info = self.run_leased(holder, "/bin/sh", "-c",
+                               f"exec 3<{self.file}; exec 3<&-; sleep 100")
+        self.sticks(info["pid"])
+        self.goes_with_its_connection(holder, info["id"], info["pid"])
+        self.killed_for_lease(info["id"])
+        self.told_once(info["id"], "EVENT_EXITED")
 
 
 class Restart(LeaseCase):
