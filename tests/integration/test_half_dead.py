@@ -12,14 +12,17 @@ and fd channels that never come), test_spawner_who.py (looks).
 import contextlib
 import os
 import signal
+import socket
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 # pylint: disable=wrong-import-position
-from harness import (SLOW, TestCase, alive, all_children, main,  # noqa: E402
-                     proc_state, wait_for)
+from harness import (ORDINARY_UID, SLOW, TestCase, alive,  # noqa: E402
+                     all_children, children, comm, main, proc_state, wait_for)
+from test_fairness import spec as user_spec  # noqa: E402
+from test_fairness import acting_as, user_client  # noqa: E402
 from test_lease import LeaseCase, spec  # noqa: E402
 from ttrpc_client import RpcError  # noqa: E402
 
@@ -218,6 +221,55 @@ class Deadlines(HalfDead):
         self.assertEqual(caught.exception.detail["code"], "DEADLINE")
         self.late(began, 0.3)
         self.delete(ident, force=True)
+
+
+class Mapper(HalfDead):
+    """An ordinary caller's maps are written by a process of their own."""
+
+    def waits_for_its_pid(self):
+        """(relay, mapper); the relay waits for the caller's descriptors."""
+        for relay in all_children(self.nsx.spawner_pid()):
+            for pid in children(relay):
+                if comm(pid) == "nsx:[mapper]":
+                    return relay, pid
+        return None
+
+    def user(self):
+        client = user_client(self.nsx.socket_path, ORDINARY_UID)
+        self.addCleanup(client.close)
+        return client
+
+    def test_mapper_that_hangs_is_ended_with_its_start(self):
+        other = self.user()
+        with acting_as(ORDINARY_UID):  # a token is of who sent it
+            token, channel = other.pass_fds([])
+        self.addCleanup(channel.close)
+        began = time.monotonic()
+        made = user_spec("/bin/true", id="mapped")
+        made["process"]["stdin"] = {"kind": "STDIO_FD", "fd_index": 0}
+        other.send_request("Run", {"spec": made, "fd_token": token,
+                                   "n_fds": 1, "timeout_ms": 1500})
+        relay, mapper = wait_for(self.waits_for_its_pid, what="a mapper")
+        os.kill(mapper, signal.SIGSTOP)
+        wait_for(lambda: proc_state(mapper) == "T", what="a stop")
+        # Now the relay goes on, clones init, and asks for the maps.
+        with open("/dev/null", "rb") as null:
+            socket.send_fds(channel, [b"F"], [null.fileno()])
+        detail = self.failure(other)
+        self.assertEqual((detail["code"], detail["step"]),
+                         ("DEADLINE", "set-up"), detail)
+        self.assertGreaterEqual(time.monotonic() - began, 1.5)
+        self.assertLess(time.monotonic() - began, 4.5 * SLOW)
+        for pid in (mapper, relay):
+            wait_for(lambda p=pid: not alive(p), what="end of the stages")
+        ident = other.call("Run", {"spec": user_spec("/bin/true")})["info"][
+            "id"]
+        self.assertEqual(other.call("Wait", {"id": ident})["exit"].get(
+            "code", 0), 0)
+        for name in ("mapped", ident):
+            other.call("Delete", {"id": name})
+        self.assertEqual([name for name in os.listdir(os.path.join(
+            self.nsx.dir, "records")) if name.endswith(":mapped")], [])
 
 
 class Stopped(HalfDead):
