@@ -14,9 +14,11 @@
 
 #include <errno.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "lib/sys.h"
@@ -247,6 +249,29 @@ table_add(scmp_filter_ctx filter, uint32_t action,
 	return 0;
 }
 
+/*
+ * libseccomp 2.5 loops for ever where it gets no memory while it makes the
+ * filter. What takes milliseconds of processor time may have seconds of it;
+ * then SIGVTALRM ends us, and another nsexecd is started. One that comes later
+ * is ignored: after the filter there is no taking it back.
+ */
+#define FILTER_CPU_S 3
+
+static int
+filter_load(scmp_filter_ctx filter)
+{
+	const struct itimerval bound = { .it_value = { FILTER_CPU_S, 0 } };
+	int r;
+
+	if (signal(SIGVTALRM, SIG_DFL) == SIG_ERR ||
+	    setitimer(ITIMER_VIRTUAL, &bound, NULL) < 0)
+		return -errno;
+	r = seccomp_load(filter);
+	if (r == 0 && signal(SIGVTALRM, SIG_IGN) == SIG_ERR)
+		r = -errno;
+	return r;
+}
+
 int
 confine_calls(void)
 {
@@ -267,7 +292,7 @@ confine_calls(void)
 	if (r == 0)
 		r = table_add(filter, SCMP_ACT_KILL_PROCESS, confine_fatal);
 	if (r == 0)
-		r = seccomp_load(filter);
+		r = filter_load(filter);
 	seccomp_release(filter);
 	return r;
 }

@@ -114,8 +114,11 @@ op_put_status(const struct spawner *spawner, struct child *child,
 	op_put_oom_kills(spawner, child, builder);
 }
 
-/* What an earlier spawner has left (spawner_orphan.h). Only STATUS needs it to
- * live. */
+/*
+ * What an earlier spawner has left (spawner_orphan.h). Only STATUS needs it to
+ * live. A hostile nsexecd gains a pidfd of a process whose cgroup is that
+ * container's, and may do with it what its own uid may: look how it ended.
+ */
 static void
 op_orphan(struct spawner *spawner, const struct request *request,
 	  const struct op_message *msg)
