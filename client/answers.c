@@ -63,6 +63,7 @@ nsexec_call_get_oci_state(const struct nsexec_call *call, char **ret)
 {
 	message_auto ProtobufCMessage *message = NULL;
 	const Nsexec__V1__StateResponse *response;
+	char *text;
 	int r;
 
 	r = call_unpack(call, &nsexec__v1__state_response__descriptor,
@@ -70,9 +71,12 @@ nsexec_call_get_oci_state(const struct nsexec_call *call, char **ret)
 	if (r < 0)
 		return r;
 	response = (const Nsexec__V1__StateResponse *)message;
-	*ret = strndup((const char *)response->oci_json.data,
+	text = strndup((const char *)response->oci_json.data,
 		       response->oci_json.len);
-	return *ret ? 0 : -ENOMEM;
+	if (!text)
+		return -ENOMEM;
+	*ret = text;
+	return 0;
 }
 
 int
@@ -80,6 +84,7 @@ nsexec_call_get_metrics(const struct nsexec_call *call, char **ret)
 {
 	message_auto ProtobufCMessage *message = NULL;
 	Nsexec__V1__MetricsResponse *response;
+	char *text;
 	int r;
 
 	r = call_unpack(call, &nsexec__v1__metrics_response__descriptor,
@@ -89,8 +94,11 @@ nsexec_call_get_metrics(const struct nsexec_call *call, char **ret)
 	response = (Nsexec__V1__MetricsResponse *)message;
 	if (!response->text)
 		return -EBADMSG;
-	*ret = strdup(response->text);
-	return *ret ? 0 : -ENOMEM;
+	text = strdup(response->text);
+	if (!text)
+		return -ENOMEM;
+	*ret = text;
+	return 0;
 }
 
 int

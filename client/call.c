@@ -18,6 +18,7 @@
 #include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/util.h"
+#include "proto/pbpool.h"
 #include "proto/ttrpc_frame.h"
 
 int
@@ -196,18 +197,11 @@ call_unpack(const struct nsexec_call *call,
 	    const ProtobufCMessageDescriptor *descriptor,
 	    ProtobufCMessage **ret)
 {
-	ProtobufCMessage *message;
-
 	if (call->result < 0)
 		return call->result;
 	if (call->response != descriptor)
 		return -EBADMSG;
-	message = protobuf_c_message_unpack(descriptor, NULL,
-					    call->payload_size, call->payload);
-	if (!message)
-		return -EBADMSG;
-	*ret = message;
-	return 0;
+	return pb_unpack(descriptor, call->payload, call->payload_size, ret);
 }
 
 /* Wait until there is something to dispatch; the deadline is in ms. */
@@ -276,23 +270,27 @@ nsexec_call_await(struct nsexec_call *call, int timeout_ms)
 int
 nsexec_next_event(struct nsexec_call *stream, struct nsexec_event **ret)
 {
-	Nsexec__V1__Event *message;
-	bool noted;
+	const struct queued_event *queued = stream->events;
+	ProtobufCMessage *unpacked;
+	int r;
 
-	if (!stream->events) {
+	if (!queued) {
 		if (!stream->done)
 			return -EAGAIN;
 		return stream->result < 0 ? stream->result : -ENODATA;
 	}
-	message = nsexec__v1__event__unpack(NULL, stream->events->size,
-					    stream->events->data);
-	noted = stream->events->noted;
-	call_drop_event(stream);
-	if (!message)
-		return -EBADMSG;
-	if (!noted)
-		call_note_event(stream, message);
-	return event_take_message(message, ret);
+	r = pb_unpack(&nsexec__v1__event__descriptor, queued->data,
+		      queued->size, &unpacked);
+	if (r == 0 && !queued->noted) {
+		call_note_event(stream, (Nsexec__V1__Event *)unpacked);
+		stream->events->noted = true;
+	}
+	if (r == 0)
+		r = event_take_message((Nsexec__V1__Event *)unpacked, ret);
+	/* told when there is memory for it */
+	if (r != -ENOMEM)
+		call_drop_event(stream);
+	return r;
 }
 
 int

@@ -16,6 +16,7 @@
 #include "client/ctl.h"
 #include "client/input.h"
 #include "lib/fd.h"
+#include "lib/text_stream.h"
 #include "lib/util.h"
 #include "proto/bootstrap_text.h"
 #include "proto/ops.h"
@@ -347,9 +348,9 @@ run_diff(const struct options *options)
 	input_auto struct input a = { 0 };
 	input_auto struct input b = { 0 };
 	free_auto char *text = NULL;
+	struct text_stream stream;
+	int r, closed;
 	size_t size;
-	FILE *out;
-	int r;
 
 	r = read_message(options, options->files[0], &a);
 	if (r != 0)
@@ -357,11 +358,11 @@ run_diff(const struct options *options)
 	r = read_message(options, options->files[1], &b);
 	if (r != 0)
 		return r;
-	out = open_memstream(&text, &size);
-	if (!out)
-		return complain(options, "output", strerror(errno), "");
-	r = bootstrap_diff(&a.msg, &b.msg, out);
-	if (fclose(out) != 0 || r < 0)
+	if (text_stream_open(&stream) < 0)
+		return complain(options, "output", strerror(ENOMEM), "");
+	r = bootstrap_diff(&a.msg, &b.msg, stream.out);
+	closed = text_stream_close(&stream, &text, &size);
+	if (r < 0 || closed < 0)
 		return complain(options, "output", strerror(ENOMEM), "");
 	if (options->json)
 		return print_diff_json(text, r == 0);

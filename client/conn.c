@@ -18,6 +18,7 @@
 #include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/util.h"
+#include "proto/pbpool.h"
 #include "proto/ttrpc.pb-c.h"
 #include "proto/ttrpc_frame.h"
 
@@ -361,11 +362,14 @@ take_back(struct nsexec_call *call)
 static int
 on_response(struct nsexec_call *call, const uint8_t *data, size_t size)
 {
-	Ttrpc__Response *response = ttrpc__response__unpack(NULL, size, data);
-	int result = 0;
+	ProtobufCMessage *unpacked;
+	Ttrpc__Response *response;
+	int r, result = 0;
 
-	if (!response)
-		return -EPROTO;
+	r = pb_unpack(&ttrpc__response__descriptor, data, size, &unpacked);
+	if (r < 0)
+		return r == -ENOMEM ? r : -EPROTO;
+	response = (Ttrpc__Response *)unpacked;
 	if (response->status && response->status->code != 0) {
 		result = -EREMOTEIO;
 		call_take_status(call, response->status);

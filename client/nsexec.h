@@ -635,7 +635,8 @@ int nsexec_events_open(struct nsexec *nsexec,
 		       struct nsexec_call **ret);
 /*
  * Take the next event that has arrived; gives *ret. 0; -EAGAIN none is here;
- * -ENODATA the stream ended well; nsexec_call_result() if it failed; -EBADMSG.
+ * -ENODATA the stream ended well; nsexec_call_result() if it failed; -EBADMSG;
+ * -ENOMEM, and the event stays the next one.
  */
 int nsexec_next_event(struct nsexec_call *stream, struct nsexec_event **ret);
 /* The same, waiting up to timeout_ms (-1: for ever); -ETIMEDOUT. */

@@ -16,7 +16,9 @@
 #include <string.h>
 
 #include "lib/text.h"
+#include "lib/text_stream.h"
 #include "lib/util.h"
+#include "proto/json_load.h"
 
 #define BIG_KEY "\\u0001"
 #define BIG_KEY_READ "\001"
@@ -106,22 +108,19 @@ load(const struct reader *reader, const char *text, size_t size, json_t **ret)
 	free_auto char *prepared = NULL;
 	size_t prepared_size = 0;
 	json_error_t error;
-	FILE *out = open_memstream(&prepared, &prepared_size);
-	int r;
+	struct text_stream stream;
+	int r, closed;
 
-	if (!out)
-		return -ENOMEM;
-	r = prepare(reader, text, size, out);
-	if (fclose(out) != 0 && r >= 0)
-		r = -ENOMEM;
+	r = text_stream_open(&stream);
 	if (r < 0)
 		return r;
-	*ret = json_loadb(prepared, prepared_size, JSON_REJECT_DUPLICATES,
-			  &error);
-	if (*ret)
-		return 0;
-	if (json_error_code(&error) == json_error_out_of_memory)
-		return -ENOMEM;
+	r = prepare(reader, text, size, stream.out);
+	closed = text_stream_close(&stream, &prepared, &prepared_size);
+	if (r < 0 || closed < 0)
+		return r < 0 ? r : closed;
+	r = json_load(prepared, prepared_size, ret, &error);
+	if (r == 0 || r == -ENOMEM)
+		return r;
 	return refuse(reader, "process", "is no JSON: line %d: %.80s",
 		      error.line, error.text);
 }

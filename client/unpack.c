@@ -54,16 +54,17 @@ exit_from_message(struct nsexec_exit *ret,
 }
 
 /* Bytes as text: our NUL at the end, in place (protobuf-c leaves no room). */
-static char *
-bytes_to_text(ProtobufCBinaryData *bytes)
+static int
+bytes_to_text(ProtobufCBinaryData *bytes, const char **ret)
 {
 	char *text = realloc(bytes->data, bytes->len + 1);
 
 	if (!text)
-		return NULL;
+		return -ENOMEM;
 	text[bytes->len] = '\0';
 	bytes->data = (uint8_t *)text;
-	return text;
+	*ret = text;
+	return 0;
 }
 
 static const char *
@@ -72,10 +73,11 @@ text_or_null(const char *text)
 	return text && *text ? text : NULL;
 }
 
-static void
+static int
 info_fill(struct info_block *block, Nsexec__V1__ContainerInfo *message)
 {
 	struct nsexec_info *info = &block->info;
+	int r = 0;
 
 	info->id = message->id ? message->id : "";
 	info->name = text_or_null(message->name);
@@ -107,18 +109,20 @@ info_fill(struct info_block *block, Nsexec__V1__ContainerInfo *message)
 		info->failure = &block->failure;
 	}
 	if (message->has_command)
-		info->command = bytes_to_text(&message->command);
-	if (message->has_cgroup)
-		info->cgroup = bytes_to_text(&message->cgroup);
+		r = bytes_to_text(&message->command, &info->command);
+	if (r == 0 && message->has_cgroup)
+		r = bytes_to_text(&message->cgroup, &info->cgroup);
 	info->leased = message->has_leased && message->leased;
 	info->labels = (const char *const *)message->labels;
 	info->n_labels = message->n_labels;
+	return r;
 }
 
 int
 info_take_message(Nsexec__V1__ContainerInfo *message, struct nsexec_info **ret)
 {
 	struct info_block *block;
+	int r;
 
 	if (!message)
 		return -EBADMSG;
@@ -129,7 +133,11 @@ info_take_message(Nsexec__V1__ContainerInfo *message, struct nsexec_info **ret)
 		return -ENOMEM;
 	}
 	block->message = message;
-	info_fill(block, message);
+	r = info_fill(block, message);
+	if (r < 0) {
+		nsexec_info_free(&block->info);
+		return r;
+	}
 	*ret = &block->info;
 	return 0;
 }

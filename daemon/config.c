@@ -19,6 +19,7 @@
 #include "lib/fd.h"
 #include "lib/text.h"
 #include "lib/util.h"
+#include "proto/json_load.h"
 
 #define FILE_SIZE_MAX ((size_t)64 << 10)
 #define DEFAULT_RUN_DIR "/run/nsexecd"
@@ -365,11 +366,13 @@ config_parse(struct config *config, const char *name, const char *text,
 
 	error_text[0] = '\0';
 	copy.cgroup_root = NULL;
-	root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
-	if (!root) {
+	r = json_load(text, size, &root, &error);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) {
 		snprintf(error_text, CONFIG_ERROR_MAX, "%s:%d: %s", name,
 			 error.line, error.text);
-		return -EINVAL;
+		return r;
 	}
 	r = read_object(&reader, root);
 	json_decref(root);

@@ -21,6 +21,7 @@
 #include "lib/fd.h"
 #include "lib/text.h"
 #include "lib/util.h"
+#include "proto/pbpool.h"
 
 struct record_header {
 	uint32_t magic, version, kind, length, crc;
@@ -199,10 +200,9 @@ read_record(struct cursor *cursor, const struct record_header *header,
 	if (header->kind == 0 || header->kind >= ARRAY_SIZE(kinds) ||
 	    cursor->ended || (header->kind != HANDOVER_BEGIN && !cursor->begun))
 		return -EBADMSG;
-	message = protobuf_c_message_unpack(kinds[header->kind], NULL,
-					    header->length, data);
-	if (!message)
-		return -EBADMSG;
+	r = pb_unpack(kinds[header->kind], data, header->length, &message);
+	if (r < 0)
+		return r;
 	r = read_message(cursor, header->kind, message);
 	protobuf_c_message_free_unpacked(message, NULL);
 	return r;

@@ -12,6 +12,7 @@ libnsx_daemon_la_SOURCES =
 # The server: connections, frames, calls; configuration, log, notify.
 libnsx_daemon_la_SOURCES += \
 	daemon/config.c daemon/config.h \
+	proto/json_load.c proto/json_load.h \
 	daemon/confine.c daemon/confine.h \
 	daemon/confine_calls.c daemon/confine_calls.h \
 	daemon/confine_files.c daemon/confine_files.h \

@@ -57,6 +57,8 @@ oci_state_format(const struct container *container, char **ret)
 	const char *bundle = label_value(container, "bundle");
 	json_t *notes = annotations(container);
 	json_t *object;
+	char *text;
+	int r = 0;
 
 	object = json_pack("{s:s, s:s, s:s, s:s, s:o}", "ociVersion",
 			   OCI_VERSION, "id", container->id, "status",
@@ -66,9 +68,12 @@ oci_state_format(const struct container *container, char **ret)
 		return -ENOMEM;
 	/* required on Linux where the status is created or running */
 	if (state == CONTAINER_CREATED || state == CONTAINER_RUNNING)
-		json_object_set_new(object, "pid",
-				    json_integer(container->init.pid));
-	*ret = json_dumps(object, JSON_COMPACT);
+		r = json_object_set_new(object, "pid",
+					json_integer(container->init.pid));
+	text = r < 0 ? NULL : json_dumps(object, JSON_COMPACT);
 	json_decref(object);
-	return *ret ? 0 : -ENOMEM;
+	if (!text)
+		return -ENOMEM;
+	*ret = text;
+	return 0;
 }

@@ -15,6 +15,7 @@
 #include "daemon/record_part.h"
 #include "lib/crc32c.h"
 #include "lib/text.h"
+#include "proto/pbpool.h"
 
 struct record_header {
 	uint32_t magic, version, length, crc;
@@ -279,6 +280,7 @@ record_task_is_sound(const Nsexec__Record__Task *record)
 int
 record_task_decode(const void *data, size_t size, Nsexec__Record__Task **ret)
 {
+	ProtobufCMessage *unpacked;
 	Nsexec__Record__Task *record;
 	const uint8_t *message;
 	size_t message_size;
@@ -287,9 +289,11 @@ record_task_decode(const void *data, size_t size, Nsexec__Record__Task **ret)
 	r = record_decode(data, size, &message, &message_size);
 	if (r < 0)
 		return r;
-	record = nsexec__record__task__unpack(NULL, message_size, message);
-	if (!record)
-		return -EBADMSG;
+	r = pb_unpack(&nsexec__record__task__descriptor, message, message_size,
+		      &unpacked);
+	if (r < 0)
+		return r;
+	record = (Nsexec__Record__Task *)unpacked;
 	if (!record_task_is_sound(record)) {
 		nsexec__record__task__free_unpacked(record, NULL);
 		return -EBADMSG;

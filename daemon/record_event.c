@@ -9,6 +9,7 @@
 #include "daemon/event_ring.h"
 #include "daemon/record_part.h"
 #include "lib/text.h"
+#include "proto/pbpool.h"
 
 int
 record_event_encode(const struct event_record *record, uint8_t **ret,
@@ -18,6 +19,8 @@ record_event_encode(const struct event_record *record, uint8_t **ret,
 	Nsexec__Record__Event message = NSEXEC__RECORD__EVENT__INIT;
 	Nsexec__Record__Failure failure;
 	Nsexec__Record__Exit exit;
+	uint8_t *data;
+	size_t size;
 
 	message.has_type = message.has_owner_uid = true;
 	message.type = draft->type;
@@ -42,13 +45,15 @@ record_event_encode(const struct event_record *record, uint8_t **ret,
 		record_failure_fill(draft->error, &failure);
 		message.failure = &failure;
 	}
-	*ret_size = nsexec__record__event__get_packed_size(&message);
-	if (*ret_size > EVENT_RING_ENTRY_MAX)
+	size = nsexec__record__event__get_packed_size(&message);
+	if (size > EVENT_RING_ENTRY_MAX)
 		return -EMSGSIZE;
-	*ret = malloc(*ret_size);
-	if (!*ret)
+	data = malloc(size);
+	if (!data)
 		return -ENOMEM;
-	nsexec__record__event__pack(&message, *ret);
+	nsexec__record__event__pack(&message, data);
+	*ret = data;
+	*ret_size = size;
 	return 0;
 }
 
@@ -83,12 +88,17 @@ record_event_decode(const void *data, size_t size, struct event_record *ret,
 		    struct event_record_parts *parts)
 {
 	const Nsexec__Record__Event *message;
+	ProtobufCMessage *unpacked;
 	int r;
 
 	*parts = (struct event_record_parts){ 0 };
-	parts->message = nsexec__record__event__unpack(NULL, size, data);
+	r = pb_unpack(&nsexec__record__event__descriptor, data, size,
+		      &unpacked);
+	if (r < 0)
+		return r;
+	parts->message = (Nsexec__Record__Event *)unpacked;
 	message = parts->message;
-	if (!message || !is_sound(message))
+	if (!is_sound(message))
 		return -EBADMSG;
 	*ret = (struct event_record){
 		.draft = { .type = (enum event_type)message->type,

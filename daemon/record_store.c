@@ -16,6 +16,7 @@
 #include "daemon/memory.h"
 #include "lib/fd.h"
 #include "lib/util.h"
+#include "proto/pbpool.h"
 
 #define NUMBERING ".numbering"
 /* no id holds an @, so no record is mistaken for one set aside */
@@ -304,11 +305,12 @@ file_set_aside(struct record_store *store, const char *name, int reason)
 			  strerror(errno));
 }
 
-/* -EBADMSG if it is damaged, or no memory was left to unpack it. */
+/* -EBADMSG if it is damaged. */
 static int
 numbering_read(struct daemon *daemon, Nsexec__Record__Numbering **ret)
 {
 	Nsexec__Record__Numbering *numbering;
+	ProtobufCMessage *unpacked;
 	free_auto uint8_t *data = NULL;
 	const uint8_t *message;
 	size_t size, message_size;
@@ -320,10 +322,11 @@ numbering_read(struct daemon *daemon, Nsexec__Record__Numbering **ret)
 	r = record_decode(data, size, &message, &message_size);
 	if (r < 0)
 		return -EBADMSG;
-	numbering =
-		nsexec__record__numbering__unpack(NULL, message_size, message);
-	if (!numbering)
-		return -EBADMSG;
+	r = pb_unpack(&nsexec__record__numbering__descriptor, message,
+		      message_size, &unpacked);
+	if (r < 0)
+		return r;
+	numbering = (Nsexec__Record__Numbering *)unpacked;
 	if (numbering->epoch.len != sizeof(daemon->epoch)) {
 		nsexec__record__numbering__free_unpacked(numbering, NULL);
 		return -EBADMSG;
@@ -339,7 +342,7 @@ record_store_load_numbering(struct daemon *daemon)
 	int r;
 
 	r = numbering_read(daemon, &numbering);
-	if (r < 0 && r != -ENOENT) /* what was short may not be so any more */
+	if (r < 0 && r != -ENOENT && r != -ENOMEM) /* it may pass */
 		r = numbering_read(daemon, &numbering);
 	if (r == -EBADMSG) {
 		file_set_aside(daemon->records, NUMBERING, r);

@@ -31,7 +31,8 @@ void record_store_remove(struct daemon *daemon, struct task *task);
 
 /* Write the reserved numbers of daemon->events; failure is logged, too. */
 int record_store_numbering(struct daemon *daemon);
-/* Read them: epoch, ring_id and events are set. -ENOENT: there are none. */
+/* Read them: epoch, ring_id and events are set. -ENOENT: there are none;
+ * -ENOMEM. */
 must_check int record_store_load_numbering(struct daemon *daemon);
 
 /* Calls fn for every sound record; inits come before exec tasks. */

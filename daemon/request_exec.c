@@ -93,7 +93,7 @@ env_check_unique(struct part *part, const Nsexec__V1__Process *from,
 					prefix, i);
 	}
 	table_deinit(&names);
-	return r;
+	return r == -ENOMEM ? part_no_memory(part) : r;
 }
 
 /* Check all strings and add up their bytes, NULs included. */

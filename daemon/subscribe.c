@@ -25,6 +25,7 @@
 #include "lib/clock.h"
 #include "lib/text.h"
 #include "lib/util.h"
+#include "proto/pbpool.h"
 
 #define MAX_ADMIN_SUBSCRIBERS 64
 #define DEFAULT_EVENTS 256u
@@ -256,16 +257,22 @@ poll_emit(struct reader *reader, void *userdata,
 static void
 poll_reply(struct reader *reader, struct poll_answer *answer)
 {
+	ProtobufCMessage *unpacked;
+	struct error error;
+	int r = 0;
 	Nsexec__V1__NextEventsResponse response =
 		NSEXEC__V1__NEXT_EVENTS_RESPONSE__INIT;
 	Nsexec__V1__Event *events[SUBSCRIBE_EVENTS_MAX];
 	struct daemon *daemon = reader->daemon;
 
 	for (size_t i = 0; i < answer->n; i++) {
-		events[response.n_events] = nsexec__v1__event__unpack(
-			NULL, answer->sizes[i], answer->items[i]);
-		if (events[response.n_events])
-			response.n_events++;
+		if (r == 0)
+			r = pb_unpack(&nsexec__v1__event__descriptor,
+				      answer->items[i], answer->sizes[i],
+				      &unpacked);
+		if (r == 0)
+			events[response.n_events++] =
+				(Nsexec__V1__Event *)unpacked;
 		free(answer->items[i]);
 	}
 	response.events = events;
@@ -275,7 +282,15 @@ poll_reply(struct reader *reader, struct poll_answer *answer)
 	response.has_next_seq = true;
 	/* one that was told is over, else it were told for ever */
 	response.next_seq = reader->gap_due ? reader->gap_from : reader->cursor;
-	(void)rpc_reply(daemon->server, reader->call_id, &response.base);
+	if (r == 0) {
+		(void)rpc_reply(daemon->server, reader->call_id,
+				&response.base);
+	} else { /* asked for again, from where it asked now */
+		(void)error_set(&error, ERRCODE_OVERLOADED, "next-events",
+				"memory", "the daemon has no memory left",
+				"try again later");
+		(void)rpc_fail(daemon->server, reader->call_id, &error);
+	}
 	for (size_t i = 0; i < response.n_events; i++)
 		nsexec__v1__event__free_unpacked(events[i], NULL);
 }

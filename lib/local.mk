@@ -12,5 +12,6 @@ libnsx_lib_la_SOURCES = \
 	lib/sys.h \
 	lib/table.c lib/table.h \
 	lib/text.c lib/text.h \
+	lib/text_stream.c lib/text_stream.h \
 	lib/util.h \
 	lib/vfork.c lib/vfork.h

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/text_stream.h"
 #include "lib/util.h"
 #include "proto/bootstrap_table.h"
 #include "proto/nsplan.h"
@@ -335,21 +336,23 @@ add_field(struct bootstrap_fields *fields, const struct bootstrap *msg,
 	const struct field_row *row = &field_rows[attr];
 	struct bootstrap_field *field = &fields->items[fields->n];
 	free_auto char *text = NULL;
+	struct text_stream stream;
 	size_t size;
-	FILE *out;
+	int r;
 
 	assert(fields->n < BOOTSTRAP_MAX_FIELDS);
-	out = open_memstream(&text, &size);
-	if (!out)
-		return -ENOMEM;
+	r = text_stream_open(&stream);
+	if (r < 0)
+		return r;
 	if (record >= 0)
-		write_record(out, msg, row->form, (size_t)record);
+		write_record(stream.out, msg, row->form, (size_t)record);
 	else if (record == -2)
-		fputs("none", out);
+		fputs("none", stream.out);
 	else
-		write_value(out, msg, attr);
-	if (fclose(out) != 0)
-		return -ENOMEM;
+		write_value(stream.out, msg, attr);
+	r = text_stream_close(&stream, &text, &size);
+	if (r < 0)
+		return r;
 	field->name = row->name;
 	field->value = arena_text(&fields->arena, text, size);
 	field->json = json_of(row->form);

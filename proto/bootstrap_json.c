@@ -12,6 +12,7 @@
 #include "lib/text.h"
 #include "lib/util.h"
 #include "proto/bootstrap_fields.h"
+#include "proto/json_load.h"
 #include "proto/ops.h"
 
 static void
@@ -95,10 +96,9 @@ bootstrap_json_print(const struct bootstrap *msg, const char *const *notes,
 		return -ENOMEM;
 	if (n_notes > 0 && json_object_set(whole, "notes", list) < 0)
 		return -ENOMEM;
-	if (json_dumpf(whole, out, JSON_INDENT(2)) < 0 ||
-	    fputc('\n', out) == EOF)
-		return -EIO;
-	return 0;
+	if (json_dumpf(whole, out, JSON_INDENT(2)) < 0)
+		return ferror(out) ? -EIO : -ENOMEM;
+	return fputc('\n', out) == EOF ? -EIO : 0;
 }
 
 static int
@@ -188,8 +188,10 @@ bootstrap_json_parse(const char *text, size_t size,
 
 	memset(ret, 0, sizeof(*ret));
 	memset(ret_error, 0, sizeof(*ret_error));
-	whole = json_loadb(text, size, JSON_REJECT_DUPLICATES, &json_error);
-	if (!whole) {
+	r = json_load(text, size, &whole, &json_error);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) {
 		ret_error->line =
 			json_error.line > 0 ? (size_t)json_error.line : 0;
 		return json_fail(ret_error, json_error.text, "JSON");

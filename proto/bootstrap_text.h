@@ -40,8 +40,8 @@ struct bootstrap_text_error {
 };
 
 /*
- * Print a decoded message. 0, or -ENOMEM. notes, of which n may be 0, become
- * comment lines (JSON: an array "notes").
+ * Print a decoded message. 0, -ENOMEM, or -EIO of out. notes, of which n may
+ * be 0, become comment lines (JSON: an array "notes").
  */
 must_check int bootstrap_text_print(const struct bootstrap *msg,
 				    const char *const *notes, size_t n_notes,

@@ -28,13 +28,15 @@ libnsx_text_la_SOURCES = \
 	proto/bootstrap_fields_parse.c \
 	proto/bootstrap_json.c \
 	proto/bootstrap_lint.c \
-	proto/bootstrap_text.c proto/bootstrap_text.h
+	proto/bootstrap_text.c proto/bootstrap_text.h \
+	proto/json_load.c proto/json_load.h
 libnsx_text_la_LIBADD = $(JANSSON_LIBS)
 
 # Policy files, for the resolver and nsexecctl. The daemons know the table.
 noinst_LTLIBRARIES += libnsx-policy.la
 libnsx_policy_la_CFLAGS = $(STRICT_CFLAGS) $(JANSSON_CFLAGS)
 libnsx_policy_la_SOURCES = \
+	proto/json_load.c proto/json_load.h \
 	proto/policy_files.c \
 	proto/policy_json.c proto/policy_json.h \
 	proto/policy_json_values.c proto/policy_json_values.h

@@ -375,3 +375,36 @@ pb_check(const ProtobufCMessageDescriptor *type, const struct pb_input *input,
 	check.estimate = type->sizeof_message;
 	return check_message(&check, type, input->data, input->size);
 }
+
+static void *
+noting_alloc(void *userdata, size_t size)
+{
+	void *memory = malloc(size);
+
+	if (!memory)
+		*(bool *)userdata = true;
+	return memory;
+}
+
+static void
+noting_free(void *userdata, void *memory)
+{
+	free(memory);
+}
+
+int
+pb_unpack(const ProtobufCMessageDescriptor *type, const void *data, size_t size,
+	  ProtobufCMessage **ret)
+{
+	bool failed = false;
+	ProtobufCAllocator allocator = { .alloc = noting_alloc,
+					 .free = noting_free,
+					 .allocator_data = &failed };
+	ProtobufCMessage *message;
+
+	message = protobuf_c_message_unpack(type, &allocator, size, data);
+	if (!message)
+		return failed ? -ENOMEM : -EBADMSG;
+	*ret = message;
+	return 0;
+}

@@ -58,4 +58,12 @@ struct pb_input {
 must_check int pb_check(const ProtobufCMessageDescriptor *type,
 			const struct pb_input *input, char text[PB_TEXT_MAX]);
 
+/*
+ * Decode a message of our own side, with malloc(3). Gives *ret, for
+ * protobuf_c_message_free_unpacked() with NULL; unchanged on error. -ENOMEM or
+ * -EBADMSG, which protobuf-c itself does not tell apart.
+ */
+must_check int pb_unpack(const ProtobufCMessageDescriptor *type,
+			 const void *data, size_t size, ProtobufCMessage **ret);
+
 #endif

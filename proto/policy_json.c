@@ -13,6 +13,7 @@
 
 #include "lib/text.h"
 #include "lib/util.h"
+#include "proto/json_load.h"
 #include "proto/nsplan.h"
 #include "proto/policy_json_values.h"
 
@@ -507,15 +508,17 @@ policy_json_append(struct policy_table *table, const char *file,
 	if (policy_scan(text, size, 0, &line) > POLICY_DEPTH_MAX)
 		return policy_refuse(&reader, "a policy needs no more than 5",
 				     "nested deeper than %d", POLICY_DEPTH_MAX);
-	root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
-	if (!root) {
+	r = json_load(text, size, &root, &error);
+	if (r == -ENOMEM) {
+		policy_refuse(&reader, "try again", "no memory to read it");
+		return r;
+	}
+	if (r < 0) {
 		text_escape(escaped, sizeof(escaped), error.text,
 			    strlen(error.text));
 		policy_refuse(&reader, "correct the JSON", "%s", escaped);
 		ret_error->line = error.line > 0 ? (unsigned int)error.line : 0;
-		return json_error_code(&error) == json_error_out_of_memory
-			       ? -ENOMEM
-			       : -EINVAL;
+		return r;
 	}
 	r = read_file(&reader, root);
 	json_decref(root);

@@ -268,16 +268,19 @@ check_deferred(struct seen *seen, const struct state_item *item)
 	return NULL;
 }
 
+/* Nothing is wrong with the state. */
+static const char no_memory[] = "no memory";
+
 static const char *
 check_policy(struct seen *seen, const struct state_item *item)
 {
 	free_auto struct policy_table *table = malloc(sizeof(*table));
-	const char *why = "no memory";
+	const char *why = "";
 
 	if (item->n_tail != sizeof(*table))
 		return "the policy is of another size";
 	if (!table)
-		return why;
+		return no_memory;
 	memcpy(table, item->tail, sizeof(*table));
 	return policy_check(table, &why) == 0 ? NULL : why;
 }
@@ -468,6 +471,8 @@ state_check(const uint8_t *data, size_t size, char why[STATE_WHY_SIZE])
 	}
 	if (!text)
 		return 0;
+	if (text == no_memory)
+		return -ENOMEM;
 	if (text != why)
 		snprintf(why, STATE_WHY_SIZE, "%s", text);
 	return -EBADMSG;

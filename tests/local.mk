@@ -396,3 +396,30 @@ tests_unit_test_tombstones_CFLAGS = $(CORE_TEST_CFLAGS)
 tests_unit_test_tombstones_LDFLAGS = -Wl,--wrap=clock_gettime
 tests_unit_test_tombstones_LDADD = $(CORE_TEST_LIBS)
 endif
+
+# Codecs, with each of their allocations failing in turn.
+if HAVE_CMOCKA
+ALLOC_TESTS = \
+	tests/unit/test_alloc \
+	tests/unit/test_alloc_client \
+	tests/unit/test_alloc_text
+check_PROGRAMS += $(ALLOC_TESTS)
+TESTS += $(ALLOC_TESTS)
+ALLOC_FAIL = tests/unit/alloc_fail.c tests/unit/alloc_fail.h
+tests_unit_test_alloc_SOURCES = tests/unit/test_alloc.c $(ALLOC_FAIL)
+tests_unit_test_alloc_CFLAGS = $(CORE_TEST_CFLAGS)
+tests_unit_test_alloc_LDADD = $(CORE_TEST_LIBS)
+tests_unit_test_alloc_client_SOURCES = tests/unit/test_alloc_client.c \
+	client/process_file.c client/ctl_words.c proto/json_load.c $(ALLOC_FAIL)
+tests_unit_test_alloc_client_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/proto
+tests_unit_test_alloc_client_CFLAGS = $(UNIT_CFLAGS) $(PROTOBUF_C_CFLAGS) \
+	$(JANSSON_CFLAGS)
+tests_unit_test_alloc_client_LDADD = libnsx-client.la libnsx-rpc.la \
+	libnsx-proto.la libnsx-lib.la $(JANSSON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_alloc_text_SOURCES = tests/unit/test_alloc_text.c \
+	tests/unit/bootstrap_everything.h tests/unit/state_fixture.h \
+	spawn/spawner_state.c spawn/spawner_state_check.c $(ALLOC_FAIL)
+tests_unit_test_alloc_text_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_alloc_text_LDADD = libnsx-text.la libnsx-policy.la \
+	$(PROTO_TEST_LIBS)
+endif

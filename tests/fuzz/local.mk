@@ -59,7 +59,7 @@ fuzz-frame: $(FUZZ_FRAME_FILES) $(FUZZ_FRAME_GENERATED)
 # config: the configuration file.
 FUZZ_CONFIG_FILES = tests/fuzz/fuzz_config.c daemon/config.c \
 	daemon/error.c daemon/log.c daemon/notify.c proto/errcode.c \
-	$(libnsx_lib_la_SOURCES)
+	proto/json_load.c $(libnsx_lib_la_SOURCES)
 check_PROGRAMS += tests/fuzz/corpus_config
 TESTS += tests/fuzz/corpus_config
 tests_fuzz_corpus_config_SOURCES = tests/fuzz/fuzz_config.c \
@@ -95,13 +95,14 @@ fuzz-text: $(FUZZ_TEXT_FILES)
 
 # process: OCI's process.json, as exec -p reads it.
 FUZZ_PROCESS_FILES = tests/fuzz/fuzz_process.c client/process_file.c \
-	client/ctl_words.c $(libnsx_client_la_SOURCES) \
+	client/ctl_words.c proto/json_load.c $(libnsx_client_la_SOURCES) \
 	$(libnsx_rpc_la_SOURCES) $(libnsx_lib_la_SOURCES) proto/errcode.c
 FUZZ_PROCESS_GENERATED = proto/nsexec.pb-c.c proto/ttrpc.pb-c.c
 check_PROGRAMS += tests/fuzz/corpus_process
 TESTS += tests/fuzz/corpus_process
 tests_fuzz_corpus_process_SOURCES = tests/fuzz/fuzz_process.c \
-	tests/fuzz/run_corpus.c client/process_file.c client/ctl_words.c
+	tests/fuzz/run_corpus.c client/process_file.c client/ctl_words.c \
+	proto/json_load.c
 tests_fuzz_corpus_process_CPPFLAGS = $(AM_CPPFLAGS) \
 	-DCORPUS='"$(abs_top_srcdir)/tests/fuzz/corpus/process"'
 tests_fuzz_corpus_process_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
