@@ -305,6 +305,13 @@ file_set_aside(struct record_store *store, const char *name, int reason)
 			  strerror(errno));
 }
 
+/* What nsexecd had too little of for a moment, whatever is in the file. */
+static bool
+error_is_shortage(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
+}
+
 /* -EBADMSG if it is damaged. */
 static int
 numbering_read(struct daemon *daemon, Nsexec__Record__Numbering **ret)
@@ -342,7 +349,7 @@ record_store_load_numbering(struct daemon *daemon)
 	int r;
 
 	r = numbering_read(daemon, &numbering);
-	if (r < 0 && r != -ENOENT && r != -ENOMEM) /* it may pass */
+	if (r < 0 && r != -ENOENT && !error_is_shortage(r)) /* it may pass */
 		r = numbering_read(daemon, &numbering);
 	if (r == -EBADMSG) {
 		file_set_aside(daemon->records, NUMBERING, r);
@@ -446,13 +453,6 @@ file_read_task(struct record_store *store, const char *name,
 	return r;
 }
 
-/* What nsexecd had too little of for a moment, whatever is in the file. */
-static bool
-error_is_shortage(int r)
-{
-	return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
-}
-
 /*
  * A record set aside is a container given up, so nothing that may pass does
  * it: it is read twice, and of a shortage nsexecd's start fails.
@@ -465,7 +465,7 @@ file_load(struct daemon *daemon, const char *name,
 	int r;
 
 	r = file_read_task(daemon->records, name, &record);
-	if (r < 0)
+	if (r < 0 && !error_is_shortage(r)) /* it may pass */
 		r = file_read_task(daemon->records, name, &record);
 	if (error_is_shortage(r)) {
 		log_error("record %s: cannot read: %s", name, strerror(-r));

@@ -31,11 +31,17 @@ void record_store_remove(struct daemon *daemon, struct task *task);
 
 /* Write the reserved numbers of daemon->events; failure is logged, too. */
 int record_store_numbering(struct daemon *daemon);
-/* Read them: epoch, ring_id and events are set. -ENOENT: there are none;
- * -ENOMEM. */
+/*
+ * Read them: epoch, ring_id and events are set. -ENOENT: there are none, or
+ * they were damaged and set aside; -errno: nsexecd cannot start.
+ */
 must_check int record_store_load_numbering(struct daemon *daemon);
 
-/* Calls fn for every sound record; inits come before exec tasks. */
+/*
+ * Calls fn for every sound record; inits come before exec tasks. What cannot be
+ * read is set aside. -errno: there was a shortage, or the directory was not
+ * read to its end; nsexecd cannot start.
+ */
 must_check int record_store_load(
 	struct daemon *daemon,
 	void (*fn)(struct daemon *daemon, const Nsexec__Record__Task *record));

@@ -80,6 +80,7 @@ search_in(void *userdata, const struct container_name *name, int leaf_fd)
 
 	search->name = name;
 	search->n = 0;
+	/* of one that went meanwhile there is nothing to keep */
 	(void)!cgroup_each_pid(leaf_fd, search_add, search);
 }
 
