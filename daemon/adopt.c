@@ -322,12 +322,14 @@ miss_task(struct task *task)
 	task->reaped = true;
 	task->orphan = true;
 	task->answered = true;
-	if (task->state == TASK_ENDED)
+	if (task->state == TASK_ENDED) {
 		task_clean_up(task);
-	else if (task->pidfd >= 0)
+	} else if (task->pidfd >= 0) {
+		task->polls = 0;
 		task_dispatch(task, TASK_ON_LOST, &input);
-	else if (ask_orphan(task) < 0)
+	} else if (ask_orphan(task) < 0) {
 		lose_task(task);
+	}
 }
 
 static void
@@ -389,6 +391,27 @@ leftover_on_answer(struct daemon *daemon, uint64_t id,
 		adopt_leftover(container, answer, fd);
 	else
 		fd_close(&fd);
+}
+
+static void
+look_soon(struct task *task)
+{
+	if (task->state == TASK_RUNNING && task_end_is_seen(task))
+		task_arm(task, 0);
+}
+
+void
+restore_on_lost(struct daemon *daemon)
+{
+	struct container *container;
+	struct task *task;
+
+	for (container = container_first(daemon->containers); container;
+	     container = container_next(container)) {
+		look_soon(&container->init);
+		for (task = container->execs; task; task = task->next)
+			look_soon(task);
+	}
 }
 
 void

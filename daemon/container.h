@@ -91,6 +91,7 @@ struct task {
 	bool status_again; /* asked meanwhile: its answer may be too old */
 	bool reaped;	   /* REAP was sent or is not ours to send */
 	bool orphan;	   /* the spawner that was its parent is gone */
+	bool kill_again;   /* the spawner could not */
 	bool counted;	   /* as a start in flight */
 	bool exited;	   /* the kernel says it is a zombie */
 	bool opening;	   /* OPEN is under way */

@@ -87,12 +87,6 @@ spawner_on_policy(struct daemon *daemon)
 		server_ask_again(daemon->server);
 }
 
-static void
-spawner_on_lost(struct daemon *daemon)
-{
-	/* every request under way is answered NULL; LIST tells the rest */
-}
-
 static int
 core_new_epoch(struct daemon *daemon)
 {
@@ -200,7 +194,7 @@ core_new_parts(struct daemon *daemon)
 {
 	static const struct spawner_callbacks callbacks = {
 		.on_connected = spawner_on_connected,
-		.on_lost = spawner_on_lost,
+		.on_lost = restore_on_lost,
 		.on_policy = spawner_on_policy,
 	};
 	const struct config_limits *limits = &daemon->config->limits;

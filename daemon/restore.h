@@ -18,6 +18,12 @@ void restore_record(struct daemon *daemon, const Nsexec__Record__Task *record);
 void restore_told(struct daemon *daemon);
 /* The spawner is connected: ask for its children and compare. */
 void restore_adopt(struct daemon *daemon);
+/*
+ * It is lost: what had ended and was not told yet is asked of the kernel
+ * meanwhile. Every request under way is answered NULL; restore_adopt() tells
+ * the rest.
+ */
+void restore_on_lost(struct daemon *daemon);
 /* What the spawner still has of containers that are over is followed to its
  * end; nothing else changes. */
 void restore_find_leftovers(struct daemon *daemon);

@@ -361,15 +361,50 @@ committed_on_not_opened(struct task *task, struct task_input *input)
 	task_not_opened(task, input->error);
 }
 
+/* How it ended, once somebody has reaped it (PIDFD_GET_INFO, Linux 6.15). */
+static bool
+exit_by_pidfd(const struct task *task, struct task_exit *ret)
+{
+	struct sys_pidfd_info info = { .mask = SYS_PIDFD_INFO_EXIT };
+
+	if (task->pidfd < 0 ||
+	    ioctl(task->pidfd, SYS_PIDFD_GET_INFO, &info) < 0 ||
+	    !(info.mask & SYS_PIDFD_INFO_EXIT))
+		return false;
+	ret->unknown = false;
+	ret->wait_status = info.exit_code;
+	return true;
+}
+
+/*
+ * It has ended, and there is no spawner to ask. If that died, its children are
+ * init's; until the next one comes nobody but us has their pidfds, and we may
+ * be killed as well: on record as soon as init has reaped it.
+ */
+static void
+running_on_pidfd(struct task *task, struct task_input *input)
+{
+	struct task_exit exit = { .unknown = true };
+
+	if (spawner_is_connected(task->daemon->spawner)) {
+		any_on_pidfd(task, input);
+	} else if (exit_by_pidfd(task, &exit)) {
+		task->orphan = true;
+		task->reaped = true;
+		task_exit(task, &exit);
+	} else if (task->polls++ < ORPHAN_POLLS) {
+		task_arm(task, ORPHAN_POLL_MS);
+	}
+}
+
 /*
  * The spawner has no such child: it was started anew and the old one's
- * children are init's. Once somebody reaped it, the pidfd still has the code
- * (PIDFD_GET_INFO, Linux 6.15); before that it is unknown.
+ * children are init's. Once that has reaped it, the pidfd has the code; before
+ * Linux 6.15 it is unknown.
  */
 static void
 any_on_lost(struct task *task, struct task_input *input)
 {
-	struct sys_pidfd_info info = { .mask = SYS_PIDFD_INFO_EXIT };
 	struct task_exit exit = { .unknown = true };
 	struct error error;
 
@@ -379,12 +414,8 @@ any_on_lost(struct task *task, struct task_input *input)
 		task_lost_at_gate(task);
 		return; /* lives on under another parent */
 	}
-	if (task->pidfd >= 0 &&
-	    ioctl(task->pidfd, SYS_PIDFD_GET_INFO, &info) == 0 &&
-	    (info.mask & SYS_PIDFD_INFO_EXIT)) {
-		exit.unknown = false;
-		exit.wait_status = info.exit_code;
-	} else if (task->pidfd >= 0 && task->polls++ < ORPHAN_POLLS) {
+	if (!exit_by_pidfd(task, &exit) && task->pidfd >= 0 &&
+	    task->polls++ < ORPHAN_POLLS) {
 		task_arm(task, ORPHAN_POLL_MS);
 		return; /* its new parent did not reap it yet */
 	}
@@ -510,7 +541,7 @@ static const task_fn task_table[N_TASK_STATES][N_TASK_EVENTS] = {
 		[TASK_ON_DEADLINE] = any_on_deadline,
 	},
 	[TASK_RUNNING] = {
-		[TASK_ON_PIDFD] = any_on_pidfd,
+		[TASK_ON_PIDFD] = running_on_pidfd,
 		[TASK_ON_STATUS] = running_on_status,
 		[TASK_ON_LOST] = any_on_lost,
 	},

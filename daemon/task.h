@@ -44,6 +44,8 @@ void task_on_open_answer(struct daemon *daemon, uint64_t id,
 
 /* Watch our end of the init channel (given on success). */
 must_check int task_watch_channel(struct task *task, int fd);
+/* Its pidfd said that it ended, if it has one. */
+bool task_end_is_seen(const struct task *task);
 /* Watch a pidfd (given on success); sets pid_inode. */
 must_check int task_watch_pidfd(struct task *task, int fd);
 /* Deadline of the whole start from now. */

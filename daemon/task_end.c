@@ -25,6 +25,8 @@
 #include "lib/clock.h"
 #include "lib/fd.h"
 
+#define KILL_AGAIN_MS 100
+
 void
 task_publish(struct task *task, enum event_type type)
 {
@@ -171,12 +173,19 @@ task_fail_died(struct task *task, const struct op_message *msg)
 	task_fail(task, &error);
 }
 
-/* Nothing hangs on the answer: the end is seen by the pidfd. */
+/* The end itself is seen by the pidfd; but it may be that none was sent. */
 static void
 kill_on_answer(struct daemon *daemon, uint64_t id,
 	       const struct op_message *answer, int fd)
 {
+	struct task *task = task_find(daemon->containers, id);
+
 	fd_close(&fd);
+	if (!task || !answer || answer->header.type == ANSWER_DONE ||
+	    answer->code == ERRCODE_NOT_FOUND || answer->code == ERRCODE_GONE)
+		return;
+	task->kill_again = true;
+	task_arm(task, KILL_AGAIN_MS);
 }
 
 void
@@ -200,6 +209,7 @@ task_kill(struct task *task)
 			return;
 		small.pid = task->pid;
 	}
+	task->kill_again = false;
 	if (spawner_send_owed(task->daemon->spawner, &small) < 0)
 		log_warning("container %s: cannot kill it just now",
 			    task->container->id);

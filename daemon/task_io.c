@@ -12,6 +12,7 @@
 #include "daemon/core_parts.h"
 #include "daemon/loop.h"
 #include "daemon/memory.h"
+#include "daemon/spawner_client.h"
 #include "daemon/task_part.h"
 #include "lib/clock.h"
 #include "lib/fd.h"
@@ -109,6 +110,12 @@ pidfd_on_fd(void *userdata, int fd, unsigned int events)
 	task_dispatch(task, TASK_ON_PIDFD, &input);
 }
 
+bool
+task_end_is_seen(const struct task *task)
+{
+	return task->pidfd >= 0 && !task->pidfd_watch;
+}
+
 int
 task_watch_pidfd(struct task *task, int fd)
 {
@@ -135,10 +142,15 @@ task_on_timer(void *userdata)
 	struct task_input input = { .fd = -1 };
 	int64_t now = clock_boottime_ms();
 
+	if (task->kill_again)
+		task_kill(task);
 	if (task->state == TASK_ENDED) {
 		task_clean_up(task);
 	} else if (task->orphan) {
 		task_dispatch(task, TASK_ON_LOST, &input);
+	} else if (task_end_is_seen(task) &&
+		   !spawner_is_connected(task->daemon->spawner)) {
+		task_dispatch(task, TASK_ON_PIDFD, &input);
 	} else if (task->state == TASK_RUNNING || task->state == TASK_CREATED) {
 		/* No phase with a deadline: see look_again(). */
 		task_ask_status(task);

@@ -167,8 +167,10 @@ rundir_make_worker_pid(const struct rundir *rundir, uid_t uid, gid_t gid)
 		openat(rundir->fd, RUNDIR_WORKER_PID,
 		       O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 
-	if (fd < 0 || fchown(fd, uid, gid) < 0 || fchmod(fd, 0644) < 0 ||
-	    ftruncate(fd, 0) < 0)
+	if (fd < 0 || fchown(fd, uid, gid) < 0 || fchmod(fd, 0644) < 0)
+		return -errno;
+	/* One that lives and was not taken over yet is named in it. */
+	if (rundir_worker(rundir) == 0 && ftruncate(fd, 0) < 0)
 		return -errno;
 	return 0;
 }

@@ -186,8 +186,8 @@ slot_read(struct spawner *spawner, struct zygote_slot *slot)
 		else if (report.message == ZYGOTE_IDLE)
 			slot_on_idle(spawner, slot, &report);
 	}
-	/* The end is seen by the pidfd. */
-	if (n != -EAGAIN && n != -EINTR && n != -ECONNRESET)
+	/* Its end is seen by the pidfd. What could not be read is there yet. */
+	if (n == 0)
 		watch_remove(&spawner->loop, &slot->sock_watch);
 }
 
@@ -249,6 +249,20 @@ slot_fork(struct spawner *spawner, struct zygote_slot *slot)
 	return r;
 }
 
+/* One that came to be and cannot be watched. */
+static void
+slot_abandon(struct spawner *spawner, struct zygote_slot *slot)
+{
+	siginfo_t info;
+
+	if (slot->pid > 0) {
+		(void)sys_pidfd_send_signal(slot->pidfd, SIGKILL);
+		(void)!waitid(P_PIDFD, (id_t)slot->pidfd, &info,
+			      WEXITED | __WALL);
+	}
+	slot_close(spawner, slot);
+}
+
 void
 zygotes_start(struct spawner *spawner)
 {
@@ -271,7 +285,7 @@ zygotes_start(struct spawner *spawner)
 		if (r == 0)
 			continue;
 		log_error(-r, "cannot start a zygote");
-		slot_close(spawner, &pool->slots[i]);
+		slot_abandon(spawner, &pool->slots[i]);
 		timer_set(&spawner->loop, TIMER_ZYGOTES, ZYGOTE_AGAIN_MS);
 	}
 }

@@ -182,7 +182,8 @@ zygote_run(const struct spawner *spawner, int sock)
 
 	if (!zygote)
 		_exit(1);
-	prctl(PR_SET_NAME, "nsx:[zygote]", 0, 0, 0);
+	if (prctl(PR_SET_NAME, "nsx:[zygote]", 0, 0, 0) < 0)
+		_exit(1); /* nobody would know it for one */
 	fdsetup_close_except(keep, ARRAY_SIZE(keep));
 	zygote->spawner = spawner;
 	zygote->sock = sock;

@@ -230,7 +230,10 @@ class Auditor:
         """Descriptors and mounts of our own processes."""
         facts = {}
         for who, pid in self.infra.items():
-            facts[who] = (pid, fd_kinds(pid), self.mounts(pid))
+            kinds = fd_kinds(pid)
+            # A procfs of its own, or /proc where there was none to be had.
+            kinds["/"] += kinds.pop("/proc", 0)
+            facts[who] = (pid, kinds, self.mounts(pid))
         return facts
 
     @staticmethod

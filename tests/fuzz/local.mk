@@ -146,7 +146,7 @@ fuzz-request: $(FUZZ_REQUEST_FILES) proto/nsexec.pb-c.c
 
 # handover: what a reload hands over.
 FUZZ_HANDOVER_FILES = tests/fuzz/fuzz_handover.c daemon/handover_record.c \
-	$(libnsx_lib_la_SOURCES)
+	$(libnsx_rpc_la_SOURCES) $(libnsx_lib_la_SOURCES)
 check_PROGRAMS += tests/fuzz/corpus_handover
 TESTS += tests/fuzz/corpus_handover
 tests_fuzz_corpus_handover_SOURCES = tests/fuzz/fuzz_handover.c \
@@ -168,7 +168,7 @@ fuzz-handover: $(FUZZ_HANDOVER_FILES) proto/handover.pb-c.c
 # record: what nsexecd reads back of itself.
 FUZZ_RECORD_FILES = tests/fuzz/fuzz_record.c daemon/boot.c \
 	daemon/container.c daemon/loop.c daemon/record.c \
-	daemon/record_event.c \
+	daemon/record_event.c $(libnsx_rpc_la_SOURCES) \
 	$(libnsx_proto_la_SOURCES) $(libnsx_lib_la_SOURCES)
 check_PROGRAMS += tests/fuzz/corpus_record
 TESTS += tests/fuzz/corpus_record

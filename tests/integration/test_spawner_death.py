@@ -94,6 +94,33 @@ class Killed(Case):
         for name in all_of_them:
             self.ctl_ok("delete", name)
 
+    def test_exit_is_on_record_while_there_is_none(self):
+        """And nsexecd dies before there is one again."""
+        self.need("exit codes of pidfds (Linux 6.15)", has_pidfd_exit())
+        containers = self.begin(6)
+        records = {entry.path: entry.stat().st_size for entry in
+                   os.scandir(os.path.join(self.nsx.dir, "records"))
+                   if entry.name != ".numbering"}
+        launcher = self.nsx.launcher
+        launcher.send_signal(signal.SIGSTOP)
+        try:
+            old = self.kill_spawner()
+            self.tell(containers.values())
+            wait_for(lambda: all(os.stat(path).st_size > size
+                                 for path, size in records.items()),
+                     10, "their ends on record")
+            os.kill(self.nsx.nsexecd_pid(), signal.SIGKILL)
+        finally:
+            launcher.send_signal(signal.SIGCONT)
+        self.new_spawner(old)
+        self.assertEqual(len(records), len(containers))
+        self.assertEqual(self.waited(containers), {
+            name: str(code) for name, (_, code) in containers.items()})
+        self.assertEqual(self.exits(containers), {
+            name: [code] for name, (_, code) in containers.items()})
+        for name in containers:
+            self.ctl_ok("delete", name)
+
     def test_renewed_spawner_that_is_killed_then_loses_no_more(self):
         self.need("exit codes of pidfds (Linux 6.15)", has_pidfd_exit())
         containers = self.begin(6)

@@ -85,6 +85,7 @@ class Zygotes(SpawnerCase):
         try:
             for start in waiting:
                 start.send(self.peer)
+            self.done(sp.PING)  # they were taken before what comes now
             other = self.spawner.connect()
             self.addCleanup(other.close)
             started = self.at_gate("other", peer=other)
