@@ -147,24 +147,33 @@ starting_child(struct task *task, struct task_input *input)
 		input->fd = -1;
 }
 
+/* nsexecd itself cannot go on with it. */
+static void
+fail_inside(struct task *task, const char *step, const char *syscall_name,
+	    int r)
+{
+	struct error error;
+	struct failure failure;
+
+	failure_set(&failure, STAGE_DAEMON, step, syscall_name, -r, "%s",
+		    task->container->id);
+	error_from_failure(&error, &failure);
+	error.code = ERRCODE_INTERNAL;
+	if (r == -ENOSPC || r == -EROFS || r == -EDQUOT)
+		error_hint(&error, "is the run directory full or read-only?");
+	task_kill(task);
+	task_fail(task, &error);
+}
+
 /* On record, or it fails and goes. */
 static bool
 record_or_fail(struct task *task, Nsexec__Record__Stage stage)
 {
-	struct error error;
-	struct failure failure;
 	int r = record_store_write(task->daemon, task, stage);
 
-	if (r == 0)
-		return true;
-	failure_set(&failure, STAGE_DAEMON, "write-record", "rename", -r, "%s",
-		    task->container->id);
-	error_from_failure(&error, &failure);
-	error.code = ERRCODE_INTERNAL;
-	error_hint(&error, "is the run directory full or read-only?");
-	task_kill(task);
-	task_fail(task, &error);
-	return false;
+	if (r < 0)
+		fail_inside(task, "write-record", "rename", r);
+	return r == 0;
 }
 
 /*
@@ -181,7 +190,10 @@ commit(struct task *task)
 		return;
 	task->state = TASK_COMMITTED;
 	r = fd_send(task->channel, "G", 1, NULL, 0);
-	(void)r;
+	if (r < 0 && r != -EPIPE && r != -ECONNRESET) {
+		fail_inside(task, "open-gate", "sendmsg", r);
+		return;
+	}
 	trace_mark(&task->trace, TRACE_OPENED);
 	if (task->ready && task_is_init(task))
 		task_publish(task, EVENT_CREATED);

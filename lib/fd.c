@@ -5,11 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
+
+#define FD_MEMORY_TRIES 3u
 
 void
 fd_close(int *fd)
@@ -36,6 +39,14 @@ union control {
 	char buf[CMSG_SPACE(sizeof(int) * FD_MSG_MAX)];
 };
 
+/* Interrupted; or without memory, which may be there a moment later. */
+static bool
+fd_again(unsigned int *tries)
+{
+	return errno == EINTR || ((errno == ENOMEM || errno == ENOBUFS) &&
+				  (*tries)++ < FD_MEMORY_TRIES);
+}
+
 int
 fd_send(int sock, const void *data, size_t size, const int *fds, size_t n_fds)
 {
@@ -43,6 +54,7 @@ fd_send(int sock, const void *data, size_t size, const int *fds, size_t n_fds)
 	struct iovec iov = { .iov_base = (void *)data, .iov_len = size };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct cmsghdr *cmsg;
+	unsigned int tries = 0;
 	ssize_t n;
 
 	if (n_fds > FD_MSG_MAX)
@@ -59,7 +71,7 @@ fd_send(int sock, const void *data, size_t size, const int *fds, size_t n_fds)
 	}
 	do
 		n = sendmsg(sock, &msg, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && fd_again(&tries));
 	if (n < 0)
 		return -errno;
 	return (size_t)n == size ? 0 : -EMSGSIZE;
@@ -102,6 +114,7 @@ fd_recv(int sock, void *data, size_t size, int *fds, size_t max_fds,
 	union control control;
 	struct iovec iov = { .iov_base = data, .iov_len = size };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	unsigned int tries = 0;
 	size_t i, n_fds = 0;
 	ssize_t n;
 	int r;
@@ -114,7 +127,7 @@ fd_recv(int sock, void *data, size_t size, int *fds, size_t max_fds,
 	}
 	do
 		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && fd_again(&tries));
 	if (n < 0)
 		return -errno;
 	r = fd_collect(&msg, fds, max_fds, &n_fds);
@@ -198,13 +211,14 @@ fd_wait_readable(int fd, int timeout_ms)
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	int64_t end = clock_boottime_ms() + timeout_ms;
 	int64_t left = timeout_ms;
+	unsigned int tries = 0;
 	int n;
 
 	for (;;) {
 		n = poll(&p, 1, timeout_ms < 0 ? -1 : (int)left);
 		if (n >= 0)
 			return n > 0;
-		if (errno != EINTR)
+		if (!fd_again(&tries))
 			return -errno;
 		left = end - clock_boottime_ms();
 		if (left < 0)

@@ -28,6 +28,11 @@ fd_auto_close(int *fd)
 }
 #define fd_auto __attribute__((cleanup(fd_auto_close)))
 
+/*
+ * Of what is called here: EINTR is never returned, and where there is no memory
+ * it is tried three times more.
+ */
+
 /* The most descriptors that one message may carry. */
 #define FD_MSG_MAX 40
 

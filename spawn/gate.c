@@ -10,17 +10,20 @@
 #include "lib/fd.h"
 
 #define CONNECTION_TIMEOUT_MS 1000
+#define GATE_TRIES 3 /* without memory */
 
 /* 1: the byte, 0: end of file or something else, -errno. */
 static int
 gate_read(int fd)
 {
+	unsigned int tries = 0;
 	char byte = 0;
 	ssize_t n;
 
 	do
 		n = recv(fd, &byte, 1, MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 &&
+	       (errno == EINTR || (errno == ENOMEM && tries++ < GATE_TRIES)));
 	if (n < 0)
 		return -errno;
 	return n == 1 && byte == GATE_BYTE;

@@ -18,7 +18,6 @@
 
 #define CONN_DRAIN_MAX 4096
 #define CONN_ACCEPT_PAUSE_MS 200
-#define CONN_TRIES 3
 
 static void conn_on_event(struct spawner *spawner, void *userdata,
 			  uint32_t events);
@@ -284,19 +283,17 @@ static int
 conn_read_request(struct spawner *spawner, struct conn *conn)
 {
 	struct request request = { .conn = conn, .conn_id = conn->id };
-	unsigned int tries = 0;
 	ssize_t n;
 	size_t i;
 
 	memset(spawner->message, 0, NLMSG_HEADER_SIZE);
 	/* One that died with answers unread leaves an error that comes before
-	 * what it had asked for (unix_release_sock() of Linux): once. Without
-	 * memory for once, what it asks for is there yet. */
+	 * what it had asked for (unix_release_sock() of Linux): once. */
 	do
 		n = fd_recv(conn->fd, spawner->message,
 			    sizeof(spawner->message), request.fds, FD_MSG_MAX,
 			    &request.n_fds);
-	while (n == -ECONNRESET || (n == -ENOMEM && tries++ < CONN_TRIES));
+	while (n == -ECONNRESET);
 	if (n == -EAGAIN)
 		return -EAGAIN;
 	if (n == 0 || (n < 0 && n != -EMSGSIZE && n != -EPROTO)) {
