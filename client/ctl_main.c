@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "client/ctl.h"
+#include "lib/text_stream.h"
 #include "lib/util.h"
 
 #define LATER(n, what) \
@@ -173,15 +174,14 @@ command_find(const char *name)
 static char *
 help_filter(int key, const char *text, void *input)
 {
-	char *help = NULL;
+	struct text_stream stream;
+	char *help = (char *)text;
 	size_t size;
 	FILE *out;
 
-	if (key != ARGP_KEY_HELP_POST_DOC)
+	if (key != ARGP_KEY_HELP_POST_DOC || text_stream_open(&stream) < 0)
 		return (char *)text;
-	out = open_memstream(&help, &size);
-	if (!out)
-		return (char *)text;
+	out = stream.out;
 	fputs("Commands:\n", out);
 	for (const struct ctl_command *row = ctl_commands; row->name; row++) {
 		if (row->summary)
@@ -189,7 +189,7 @@ help_filter(int key, const char *text, void *input)
 	}
 	fputs("\nnsexecctl COMMAND --help tells more; so does nsexecctl(1).",
 	      out);
-	fclose(out);
+	(void)!text_stream_close(&stream, &help, &size);
 	return help;
 }
 

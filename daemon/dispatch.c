@@ -202,6 +202,18 @@ dispatch_data(struct peer *peer, const struct ttrpc_header *header)
 	peer_fault(peer);
 }
 
+/* No fault of the sender's. */
+static void
+refuse_memory(struct peer *peer, uint32_t stream_id)
+{
+	struct error error;
+
+	(void)error_set(&error, ERRCODE_OVERLOADED, "frame", "memory",
+			"the daemon has no memory left for it",
+			"try again later");
+	peer_send_error(peer, stream_id, &error, NULL);
+}
+
 /* Check and decode a message into the pool; refuses it itself. */
 static ProtobufCMessage *
 decode(struct incoming *in, const ProtobufCMessageDescriptor *type,
@@ -221,6 +233,10 @@ decode(struct incoming *in, const ProtobufCMessageDescriptor *type,
 						    bytes->len, bytes->data);
 		if (message)
 			return message;
+		if (in->pool.no_memory) {
+			refuse_memory(in->peer, in->header->stream_id);
+			return NULL;
+		}
 		r = in->pool.exhausted ? -E2BIG : -EBADMSG;
 		snprintf(text, sizeof(text), "%s",
 			 r == -E2BIG ? "decoding takes too much memory"

@@ -50,17 +50,29 @@ exit_pack(const struct task_exit *exit, struct exit_packed *ret)
 	}
 }
 
+/* Its texts take memory; that there is an error, and which, does not. */
 static Nsexec__V1__ErrorDetail *
-failure_pack(const struct error *error, struct error_packed **ret)
+failure_pack(const struct error *error, struct error_packed **ret,
+	     Nsexec__V1__ErrorDetail *bare)
 {
 	*ret = NULL;
 	if (!error)
 		return NULL;
 	*ret = malloc(sizeof(**ret));
-	if (!*ret)
-		return NULL;
-	error_pack(error, *ret);
-	return &(*ret)->detail;
+	if (*ret) {
+		error_pack(error, *ret);
+		return &(*ret)->detail;
+	}
+	*bare = (Nsexec__V1__ErrorDetail)NSEXEC__V1__ERROR_DETAIL__INIT;
+	bare->has_code = true;
+	bare->code = (Nsexec__V1__ErrorCode)error->code;
+	bare->stage = (char *)stage_name(error->failure.stage);
+	bare->has_errno_value = true;
+	bare->errno_value = error->failure.error;
+	bare->has_retryable = true;
+	bare->retryable = error->retryable;
+	bare->message = "no memory to say more";
+	return bare;
 }
 
 static void
@@ -111,7 +123,7 @@ info_pack_task(const struct task *task, struct info_packed *ret)
 		exit_pack(&task->exit, &ret->exit);
 		info->exit = &ret->exit.status;
 	}
-	info->failure = failure_pack(task->failure, &ret->failure);
+	info->failure = failure_pack(task->failure, &ret->failure, &ret->bare);
 	info_pack_namespaces(task, ret);
 }
 
@@ -196,7 +208,7 @@ event_pack(const struct daemon *daemon, const struct event *from,
 		exit_pack(&from->exit, &ret->exit);
 		event->exit = &ret->exit.status;
 	}
-	event->error = failure_pack(from->error, &ret->error);
+	event->error = failure_pack(from->error, &ret->error, &ret->bare);
 }
 
 void

@@ -22,14 +22,16 @@ struct info_packed {
 	Nsexec__V1__NamespaceId *id_pointers[8];
 	struct exit_packed exit;
 	struct error_packed *failure; /* owned */
+	Nsexec__V1__ErrorDetail bare; /* of it, without memory */
 	char cgroup[96];
 };
 
 struct event_packed {
 	Nsexec__V1__Event event;
 	struct exit_packed exit;
-	struct error_packed *error; /* owned */
-	struct info_packed info;    /* snapshot only */
+	struct error_packed *error;   /* owned */
+	Nsexec__V1__ErrorDetail bare; /* of it, without memory */
+	struct info_packed info;      /* snapshot only */
 };
 
 void exit_pack(const struct task_exit *exit, struct exit_packed *ret);

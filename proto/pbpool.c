@@ -51,8 +51,10 @@ pbpool_alloc_within(struct pbpool *pool, size_t size)
 	if (pool->left < size) {
 		chunk_size = size > CHUNK_SIZE ? size : CHUNK_SIZE;
 		chunk = malloc(sizeof(*chunk) + chunk_size);
-		if (!chunk)
+		if (!chunk) {
+			pool->no_memory = true;
 			return NULL;
+		}
 		chunk->next = pool->chunks;
 		pool->chunks = chunk;
 		pool->at = chunk->data;

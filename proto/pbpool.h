@@ -25,6 +25,7 @@ struct pbpool {
 	size_t left;
 	struct pbpool_chunk *chunks; /* owned */
 	bool exhausted;		     /* an allocation was refused */
+	bool no_memory;		     /* by malloc(3), within the budget */
 };
 
 /* 4 times the frame plus 1 MiB, 16 MiB at most. */

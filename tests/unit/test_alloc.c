@@ -15,6 +15,7 @@
 #include "daemon/event_ring.h"
 #include "daemon/handover_record.h"
 #include "daemon/oci_state.h"
+#include "daemon/pack.h"
 #include "daemon/record.h"
 #include "daemon/record_event.h"
 #include "daemon/record_store.h"
@@ -189,6 +190,21 @@ encode_event(void *data)
 	}
 	free(bytes);
 	return 0;
+}
+
+/* Texts may be missing; never that it failed, and with what. */
+static int
+pack_failure(void *data)
+{
+	struct info_packed packed;
+	int r;
+
+	info_pack(sample, &packed);
+	assert_non_null(packed.info.failure);
+	assert_int_equal(packed.info.failure->code, ERRCODE_DEADLINE);
+	r = packed.failure ? 0 : -ENOMEM;
+	info_packed_deinit(&packed);
+	return r;
 }
 
 struct bytes {
@@ -425,9 +441,15 @@ unpack_request(void *data)
 	pbpool_init(&pool, 1u << 20, NULL, 0);
 	message = nsexec__v1__run_request__unpack(&pool.allocator, bytes->size,
 						  bytes->data);
-	assert_true((message == NULL) == pool.exhausted);
+	assert_true((message == NULL) == pool.no_memory);
 	pbpool_deinit(&pool);
 	return message ? 0 : -ENOMEM;
+}
+
+static void
+failure_is_told_without_its_texts(void **state)
+{
+	assert_int_equal(alloc_fail_each(pack_failure, NULL), 1);
 }
 
 static void
@@ -529,6 +551,7 @@ main(void)
 		cmocka_unit_test(
 			state_of_a_reload_is_written_and_read_whole_or_not),
 		cmocka_unit_test(request_is_refused_as_overload),
+		cmocka_unit_test(failure_is_told_without_its_texts),
 		cmocka_unit_test(oci_state_has_every_field_or_is_none),
 		cmocka_unit_test(configuration_is_taken_whole_or_not),
 	};
