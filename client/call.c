@@ -134,19 +134,37 @@ call_queue_event(struct nsexec_call *call, const uint8_t *data, size_t size)
 	return 0;
 }
 
+/* These come again: the stream is resumed behind the last that was noted. */
+static void
+call_cut_events(struct nsexec_call *call, struct queued_event **from)
+{
+	struct queued_event *event;
+
+	while ((event = *from)) {
+		*from = event->next;
+		if (call->queue_owner)
+			call->queue_owner->n_queued--;
+		free(event);
+	}
+	call->events_end = from;
+}
+
 void
 call_note_events(struct nsexec_call *call)
 {
+	struct queued_event **link, *event;
 	Nsexec__V1__Event *message;
 
-	for (struct queued_event *event = call->events; event;
-	     event = event->next) {
+	for (link = &call->events; (event = *link); link = &event->next) {
 		if (event->noted)
 			continue;
 		message = nsexec__v1__event__unpack(NULL, event->size,
 						    event->data);
-		if (message)
-			call_note_event(call, message);
+		if (!message) { /* no memory, or nonsense */
+			call_cut_events(call, link);
+			return;
+		}
+		call_note_event(call, message);
 		nsexec__v1__event__free_unpacked(message, NULL);
 		event->noted = true;
 	}

@@ -250,6 +250,56 @@ next_event(void *data)
 	return r;
 }
 
+/* Two that nobody has taken when the connection is lost. */
+static int
+lose_with_events(void *data)
+{
+	const ProtobufCBinaryData *bytes = data;
+	static struct nsexec nsexec = { .epoll_fd = -1, .timer_fd = -1 };
+	struct nsexec_call *stream;
+	size_t n = 0;
+	int r = call_new(&stream);
+
+	if (r < 0)
+		return r;
+	stream->queue_owner = &nsexec;
+	r = call_queue_event(stream, bytes[0].data, bytes[0].len);
+	if (r == 0)
+		r = call_queue_event(stream, bytes[1].data, bytes[1].len);
+	if (r == 0) {
+		call_note_events(stream);
+		for (struct queued_event *e = stream->events; e; e = e->next)
+			n++;
+		/* what is kept and what will come are all, and each once */
+		assert_int_equal(n, stream->position.known
+					    ? stream->position.next_seq - 5
+					    : 0);
+		assert_int_equal(nsexec.n_queued, n);
+		r = n == 2 ? 0 : -ENOMEM;
+	}
+	nsexec_call_free(stream);
+	assert_int_equal(nsexec.n_queued, 0);
+	return r;
+}
+
+static void
+no_event_is_lost_or_doubled_at_a_resumption(void **state)
+{
+	ProtobufCBinaryData bytes[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		event.seq = 5 + i;
+		bytes[i].len = nsexec__v1__event__get_packed_size(&event);
+		bytes[i].data = malloc(bytes[i].len);
+		assert_non_null(bytes[i].data);
+		nsexec__v1__event__pack(&event, bytes[i].data);
+	}
+	event.seq = 5;
+	assert_true(alloc_fail_each(lose_with_events, bytes) >= 10);
+	free(bytes[0].data);
+	free(bytes[1].data);
+}
+
 static void
 event_is_kept_until_there_is_memory_for_it(void **state)
 {
@@ -320,6 +370,7 @@ main(void)
 		cmocka_unit_test(answer_of_a_container_is_whole_or_none),
 		cmocka_unit_test(answer_with_a_table_is_whole_or_none),
 		cmocka_unit_test(event_is_kept_until_there_is_memory_for_it),
+		cmocka_unit_test(no_event_is_lost_or_doubled_at_a_resumption),
 		cmocka_unit_test(process_file_is_taken_as_written_or_not),
 	};
 
