@@ -129,6 +129,8 @@ class Stream(ResumeCase):
                 # Who are left are nobody's children from here: the next
                 # spawner and nsexecd hold their pidfds.
                 self.kill_spawner()
+                # In the same moment as nsexecd it may be unknown.
+                time.sleep(0.3)
         self.assertGreater(N_CONTAINERS - len(follower.ends()), 5,
                            "too slow: nothing ran on")
         wait_for(lambda: len({event["container"] for event in follower.ends()}
