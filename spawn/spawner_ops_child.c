@@ -60,22 +60,26 @@ op_find_child(struct spawner *spawner, const struct request *request,
  * cleared exactly at exec. Of one that lives the flag would have to be read
  * from stat, which a payload can make wait for ever (spawner_proc.h); its name
  * says it nearly as well: a payload that calls itself a stage counts as not
- * started until its end, and so deceives its own user alone.
+ * started until its end, and so deceives its own user alone. -errno: of a
+ * zombie it could not be read.
  */
-static bool
+static int
 op_execed(const struct spawner *spawner, struct child *child, bool exited)
 {
 	struct proc_stat stat;
+	int r;
 
 	if (child->execed)
-		return true;
-	if (exited)
-		child->execed = proc_stat_read(spawner->proc_fd, child->pid,
-					       &stat) == 0 &&
-				!(stat.flags & SYS_PF_FORKNOEXEC);
-	else
+		return 1;
+	if (exited) {
+		r = proc_stat_read(spawner->proc_fd, child->pid, &stat);
+		if (r < 0)
+			return r;
+		child->execed = !(stat.flags & SYS_PF_FORKNOEXEC);
+	} else {
 		child->execed =
 			proc_is_stage(spawner->proc_fd, child->pid) == 0;
+	}
 	return child->execed;
 }
 
@@ -97,17 +101,22 @@ op_put_oom_kills(const struct spawner *spawner, const struct child *child,
 	nlmsg_put_u64(builder, OP_ATTR_OOM_KILLS, count);
 }
 
-/* What STATUS says, and an entry of LIST. */
+/*
+ * What STATUS says, and an entry of LIST. As long as nobody can say whether it
+ * ran, it has not ended: a zombie stays, and is asked for again.
+ */
 static void
 op_put_status(const struct spawner *spawner, struct child *child,
 	      const struct child_exit *end, struct nlmsg_builder *builder)
 {
+	const int execed = op_execed(spawner, child, end->exited);
+	const bool told = end->exited && execed >= 0;
+
 	nlmsg_put_u32(builder, OP_ATTR_PID, (uint32_t)child->pid);
 	nlmsg_put_u64(builder, OP_ATTR_START_TIME, child->start_time);
-	nlmsg_put_u32(builder, OP_ATTR_EXECED,
-		      op_execed(spawner, child, end->exited));
-	nlmsg_put_u32(builder, OP_ATTR_EXITED, end->exited);
-	if (!end->exited)
+	nlmsg_put_u32(builder, OP_ATTR_EXECED, execed > 0);
+	nlmsg_put_u32(builder, OP_ATTR_EXITED, told);
+	if (!told)
 		return;
 	nlmsg_put_u32(builder, OP_ATTR_WAIT_STATUS, end->wait_status);
 	nlmsg_put(builder, OP_ATTR_RUSAGE, &end->rusage, sizeof(end->rusage));
