@@ -148,7 +148,7 @@ task_on_timer(void *userdata)
 		task_clean_up(task);
 	} else if (task->orphan) {
 		task_dispatch(task, TASK_ON_LOST, &input);
-	} else if (task_end_is_seen(task) &&
+	} else if (task->state == TASK_RUNNING && task_end_is_seen(task) &&
 		   !spawner_is_connected(task->daemon->spawner)) {
 		task_dispatch(task, TASK_ON_PIDFD, &input);
 	} else if (task->state == TASK_RUNNING || task->state == TASK_CREATED) {
