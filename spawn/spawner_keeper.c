@@ -131,6 +131,21 @@ keeper_to_none(struct spawner *spawner)
 	}
 }
 
+/* Soon another one; each later than the one before, unless that lived. */
+static void
+keeper_back_off(struct spawner *spawner, int64_t lived)
+{
+	struct keeper *keeper = &spawner->keeper;
+
+	keeper->pause_ms = keeper->pause_ms == 0 || lived >= KEEPER_STEADY_MS
+				   ? KEEPER_PAUSE_MIN_MS
+				   : keeper->pause_ms * 2;
+	if (keeper->pause_ms > KEEPER_PAUSE_MAX_MS)
+		keeper->pause_ms = KEEPER_PAUSE_MAX_MS;
+	keeper->state = KEEPER_BACKOFF;
+	timer_set(&spawner->loop, TIMER_WORKER, keeper->pause_ms);
+}
+
 /* The worker is gone. status as wait(2) gives it. */
 static void
 keeper_on_end(struct spawner *spawner, int status)
@@ -163,13 +178,7 @@ keeper_on_end(struct spawner *spawner, int status)
 		keeper_start(spawner);
 		return;
 	}
-	keeper->pause_ms = keeper->pause_ms == 0 || lived >= KEEPER_STEADY_MS
-				   ? KEEPER_PAUSE_MIN_MS
-				   : keeper->pause_ms * 2;
-	if (keeper->pause_ms > KEEPER_PAUSE_MAX_MS)
-		keeper->pause_ms = KEEPER_PAUSE_MAX_MS;
-	keeper->state = KEEPER_BACKOFF;
-	timer_set(&spawner->loop, TIMER_WORKER, keeper->pause_ms);
+	keeper_back_off(spawner, lived);
 }
 
 /* What the kernel kept in the pidfd of one that was reaped (Linux 6.15). */
@@ -309,6 +318,10 @@ keeper_start(struct spawner *spawner)
 		/* It runs and cannot be watched: look for its end by timer. */
 		sys_pidfd_send_signal(keeper->pidfd, SIGKILL);
 		timer_set(&spawner->loop, TIMER_WORKER, KEEPER_REAP_POLL_MS);
+		return;
+	}
+	if (keeper->was_ready) { /* it served, and is to serve again */
+		keeper_back_off(spawner, 0);
 		return;
 	}
 	keeper_fail(spawner, ERRCODE_INTERNAL, "nsexecd cannot be started");

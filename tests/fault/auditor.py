@@ -124,6 +124,9 @@ class Auditor:
 
     def settle(self):
         """Wait until nsexecd and spawner live and answer who comes anew."""
+        if self.nsx.launcher.poll() is not None:
+            raise Violation("the launcher ended with "
+                            f"{self.nsx.launcher.returncode}")
         end = time.monotonic() + RECOVERY_S
         why = ""
         while True:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a death or a second start of the daemon leaves."""
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -71,6 +72,25 @@ class Killed(TestCase):
             os.chown(path, os.stat(folder).st_uid, os.stat(folder).st_gid)
         self.nsx.kill_nsexecd()
         self.assertEqual(os.listdir(folder), [".numbering"])
+
+    def test_next_one_that_cannot_be_started_is_tried_again(self):
+        """For want of descriptors; the launcher waits on."""
+        ident = self.ctl_ok("run", "-d", "--", "/bin/sh", "-c",
+                            "sleep 1; exit 4").out.strip()
+        spawner = self.nsx.spawner_pid()
+        limits = resource.prlimit(spawner, resource.RLIMIT_NOFILE)
+        resource.prlimit(spawner, resource.RLIMIT_NOFILE, (8, limits[1]))
+        try:
+            os.kill(self.nsx.nsexecd_pid(), signal.SIGKILL)
+            wait_for(lambda: "cannot start nsexecd" in self.nsx.log(), 10,
+                     "a try")
+        finally:
+            resource.prlimit(spawner, resource.RLIMIT_NOFILE, limits)
+        wait_for(lambda: self.nsx.nsexecd_pid() and self.nsx.answers(), 15,
+                 "the next one")
+        self.assertEqual(self.ctl_ok("wait", ident).out.strip(), "4")
+        self.assertIsNone(self.nsx.launcher.poll(), "the launcher ended")
+        self.ctl_ok("delete", ident)
 
     def test_spawner_stays_the_same_process(self):
         spawner = self.nsx.spawner_pid()
