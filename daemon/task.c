@@ -189,7 +189,9 @@ commit(struct task *task)
 	if (!record_or_fail(task, NSEXEC__RECORD__STAGE__COMMIT))
 		return;
 	task->state = TASK_COMMITTED;
-	r = fd_send(task->channel, "G", 1, NULL, 0);
+	/* One that died meanwhile has none: its pidfd says so. */
+	r = task->channel < 0 ? -EPIPE
+			      : fd_send(task->channel, "G", 1, NULL, 0);
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET) {
 		fail_inside(task, "open-gate", "sendmsg", r);
 		return;

@@ -2,12 +2,14 @@
 /* Processes that an earlier spawner has left. See spawner_orphan.h. */
 #include "spawn/spawner_orphan.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 
 #include "lib/fd.h"
 #include "lib/sys.h"
+#include "lib/text.h"
 #include "spawn/spawner.h"
 #include "spawn/spawner_log.h"
 
@@ -84,6 +86,51 @@ search_in(void *userdata, const struct container_name *name, int leaf_fd)
 	(void)!cgroup_each_pid(leaf_fd, search_add, search);
 }
 
+/* Of a container, and its parent is of none. Only a zombie's stat is read. */
+static bool
+is_zombie_left(const struct spawner *spawner, pid_t pid,
+	       struct container_name *ret)
+{
+	struct container_name parents;
+	struct proc_stat stat;
+
+	return proc_state_read(spawner->proc_fd, pid) == 'Z' &&
+	       place_of(spawner, pid, ret) == 0 &&
+	       proc_stat_read(spawner->proc_fd, pid, &stat) == 0 &&
+	       stat.state == 'Z' &&
+	       place_of(spawner, stat.parent, &parents) < 0;
+}
+
+/*
+ * What has ended and its new parent has not reaped yet: in no list of its
+ * cgroup, but it will be asked for. What ended within a container, and waits
+ * for a parent there, will not.
+ */
+static void
+search_zombies(struct search *search)
+{
+	struct spawner *spawner = search->spawner;
+	int fd = openat(spawner->proc_fd, ".",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct container_name name;
+	struct dirent *entry;
+	uint32_t pid;
+
+	if (!dir)
+		fd_close(&fd);
+	while (dir && (entry = readdir(dir))) {
+		if (text_parse_u32(entry->d_name, &pid) < 0 ||
+		    !is_zombie_left(spawner, (pid_t)pid, &name))
+			continue;
+		search->name = &name;
+		search->n = 0;
+		search_add(search, (pid_t)pid);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 void
 orphans_find(struct spawner *spawner)
 {
@@ -95,6 +142,7 @@ orphans_find(struct spawner *spawner)
 	search.max = limit.rlim_cur / 4 < ORPHANS_MAX ? limit.rlim_cur / 4
 						      : ORPHANS_MAX;
 	cgroup_each_container(&spawner->cgroups, search_in, &search);
+	search_zombies(&search);
 	if (spawner->orphans.n > 0)
 		log_note("%zu processes of an earlier spawner live%s",
 			 spawner->orphans.n,

@@ -31,7 +31,10 @@ struct orphan_table {
 	size_t n, room;
 };
 
-/* All that lives in the cgroups that we found, once, before we serve. */
+/*
+ * All that lives in the cgroups that we found, and the zombies that nobody has
+ * reaped; once, before we serve.
+ */
 void orphans_find(struct spawner *spawner);
 /* One of a spawner before us; fd is given. 0 or -ENOMEM. */
 must_check int orphan_resume(struct orphan_table *table,

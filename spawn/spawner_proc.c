@@ -73,6 +73,8 @@ proc_stat_parse(const char *text, struct proc_stat *ret)
 		value = strtoull(p, &end, 10); /* some are negative */
 		if (end == p || errno == ERANGE)
 			return -EBADMSG;
+		if (field == 4)
+			ret->parent = (pid_t)value;
 		if (field == 9)
 			ret->flags = (uint32_t)value;
 		if (field == 22)

@@ -19,6 +19,7 @@
 
 struct proc_stat {
 	char state;	     /* field 3: R, S, D, T, Z, ... */
+	pid_t parent;	     /* field 4 */
 	uint32_t flags;	     /* field 9: PF_* */
 	uint64_t start_time; /* field 22 */
 };

@@ -2,6 +2,7 @@
 """The spawner is killed: what ran goes on, and its exits are told, or said to
 be unknown where the kernel cannot tell; never none and never a false 0."""
 import collections
+import ctypes
 import os
 import signal
 import subprocess
@@ -12,11 +13,12 @@ import shutil
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "lib"))
 # pylint: disable=wrong-import-position
-from harness import (SANITIZED, SLOW, Instance, TestCase, alive, main,
-                     proc_state, program, wait_for)
+from harness import (SANITIZED, SLOW, Instance, TestCase, alive, children,
+                     main, proc_state, program, wait_for)
 from test_systemd import has_pidfd_exit
 
 CONTAINERS = 50
+PR_SET_CHILD_SUBREAPER = 36
 # Ends when it is told to, with a code of its own.
 SCRIPT = "trap 'exit %d' TERM; while :; do sleep 0.05; done"
 
@@ -136,6 +138,42 @@ class Killed(Case):
             name: str(code) for name, (_, code) in containers.items()})
         for name in containers:
             self.ctl_ok("delete", name)
+
+
+class Unreaped(Case):
+    """The spawner's children are ours when it is dead, and we take our time."""
+
+    def setUp(self):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.assertEqual(libc.prctl(PR_SET_CHILD_SUBREAPER, 1), 0)
+        self.addCleanup(libc.prctl, PR_SET_CHILD_SUBREAPER, 0)
+        super().setUp()
+
+    def end(self):
+        launcher = self.nsx.launcher.pid
+        super().end()
+        for pid in children(os.getpid()):
+            if pid != launcher and proc_state(pid) == "Z":
+                os.waitpid(pid, 0)
+
+    def test_exit_is_known_though_it_is_reaped_while_nsexecd_is_dead(self):
+        self.need("exit codes of pidfds (Linux 6.15)", has_pidfd_exit())
+        pid, code = self.begin(1)["c0"]
+        launcher = self.nsx.launcher
+        launcher.send_signal(signal.SIGSTOP)
+        try:
+            old = self.kill_spawner()
+            os.kill(pid, signal.SIGTERM)
+            wait_for(lambda: proc_state(pid) == "Z", 10, "its end")
+            os.kill(self.nsx.nsexecd_pid(), signal.SIGKILL)
+        finally:
+            launcher.send_signal(signal.SIGCONT)
+        self.new_spawner(old)
+        os.kill(self.nsx.nsexecd_pid(), signal.SIGKILL)
+        os.waitpid(pid, 0)
+        self.assertEqual(self.waited(["c0"]), {"c0": str(code)},
+                         self.nsx.log())
+        self.ctl_ok("delete", "c0")
 
 
 class Unknown(Case):
