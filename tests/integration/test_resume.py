@@ -19,8 +19,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 # pylint: disable=wrong-import-position
-from harness import (SLOW, TestCase, alive, main, proc_state,  # noqa: E402
-                     wait_for)
+from harness import (SLOW, TestCase, alive, fd_kinds, main,  # noqa: E402
+                     proc_state, wait_for)
 from test_systemd import has_pidfd_exit  # noqa: E402
 from ttrpc_client import Client, RpcError  # noqa: E402
 
@@ -157,9 +157,7 @@ class Stream(ResumeCase):
         ctl = self.start("events", "--follow", "--json", "--type", "exited")
         follower = Follower(ctl)
         self.addCleanup(follower.end)
-        wait_for(lambda: "socket:" in "".join(
-            os.readlink(f"/proc/{ctl.pid}/fd/{name}")
-            for name in os.listdir(f"/proc/{ctl.pid}/fd")), what="a socket")
+        wait_for(lambda: fd_kinds(ctl.pid)["socket:"], what="a socket")
         ident = self.ctl_ok("run", "-d", "--", "/bin/sh", "-c",
                             "sleep 0.3; exit 9").out.strip()
         pid = self.ctl_ok("state", ident).json()["pid"]
