@@ -53,7 +53,7 @@ orphan_resume(struct orphan_table *table, const struct orphan *row)
 struct search {
 	struct spawner *spawner;
 	const struct container_name *name;
-	size_t max, n, each;
+	size_t max, n;
 	bool more; /* there were more than that */
 };
 
@@ -64,7 +64,7 @@ search_add(void *userdata, pid_t pid)
 	struct orphan_table *table = &search->spawner->orphans;
 	struct orphan row = { .name = *search->name, .pid = pid };
 
-	if (search->n++ >= search->each)
+	if (search->n++ >= ORPHANS_EACH)
 		return;
 	if (table->n >= search->max) {
 		search->more = true;
@@ -134,7 +134,7 @@ search_zombies(struct search *search)
 void
 orphans_find(struct spawner *spawner)
 {
-	struct search search = { .spawner = spawner, .each = ORPHANS_EACH };
+	struct search search = { .spawner = spawner };
 	struct rlimit limit;
 
 	if (!place_is_cgroup(spawner) || getrlimit(RLIMIT_NOFILE, &limit) < 0)
